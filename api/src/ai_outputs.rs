@@ -220,7 +220,8 @@ async fn existed_at(app: &App, row: &Row, as_of: AsOf) -> Result<bool, Problem> 
         return Ok(true);
     }
     let task = ai_outputs::task_of(row).ok_or_else(Problem::not_found)?;
-    let (reads, keyring) = (app.reads(row.tenant_id), &app.store.keyring);
+    let reads = app.reads(row.tenant_id);
+    let keyring = &app.store.keyring;
     let task = loader::load::<AiTask>(&reads, keyring, task.into(), as_of).await?;
     Ok(task.is_some_and(|task| task.version >= row.version))
 }

@@ -94,7 +94,8 @@ impl AiTaskStatus {
     /// Members of the body and of the query, each in one of the two.
     fn parse(self, mut query: StrictQuery) -> Result<StatusChange, Problem> {
         let message = self.error_message.filter(|text| !is_blank(text));
-        let (asked, told) = (self.status.is_some(), message.is_some());
+        let asked = self.status.is_some();
+        let told = message.is_some();
         let status = query.take_enum("status", Status::parse, Status::NAMES)?;
         let error_message = query.take_optional("error_message", |text| Text::parse(text))?;
         query.finish()?;

@@ -161,7 +161,8 @@ impl App {
         let viewer_tokens = ViewerTokens::new(&master, times.viewer_token_ttl);
         let cursors = Cursors::new(&master);
         let store = Store::start(Arc::clone(&engine), master, tasks).await?;
-        let (projections, tail) = (followers.projections, Arc::clone(&store.tail));
+        let projections = followers.projections;
+        let tail = Arc::clone(&store.tail);
         let names = projector::leases(&projections).into_iter();
         let names = names.chain([LEADER.to_owned()]);
         let leases = Leases::start(Arc::clone(&engine), "", names, tasks);

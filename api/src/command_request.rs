@@ -149,7 +149,8 @@ impl CommandRequest {
         part: ChildResource<P>,
     ) -> Result<Response, Problem> {
         let outcome = self.execute(app, use_case).await?;
-        let (id, resource) = (part.id.into(), &outcome.resource);
+        let id = part.id.into();
+        let resource = &outcome.resource;
         let document = Versioned {
             id,
             tenant_id: resource.tenant_id,
@@ -202,8 +203,10 @@ impl CommandRequest {
                 "Idempotency-Key must be 1 to 255 visible ASCII characters",
             )
         })?;
-        let (caller, method) = (self.caller.sub.as_str(), self.method.as_str());
-        let (tenant, said) = (self.tenant, self.idempotency_payload());
+        let caller = self.caller.sub.as_str();
+        let method = self.method.as_str();
+        let tenant = self.tenant;
+        let said = self.idempotency_payload();
         Ok(Some(Idempotency::new(
             tenant, caller, method, &self.path, key, &said,
         )))

@@ -84,14 +84,14 @@ pub(crate) async fn events(
         return Ok(sse::respond(app, subscription, place));
     }
     logged::reaches(&app, &reads, subscription.after).await?;
-    let (page, turn) = match subscription.wait.is_zero() {
-        true => subscription.page(&app, &reads).await?,
-        false => {
-            let _place = subscription.place(&app)?;
-            subscription.page(&app, &reads).await?
-        }
+    let (page, turn) = if subscription.wait.is_zero() {
+        subscription.page(&app, &reads).await?
+    } else {
+        let _place = subscription.place(&app)?;
+        subscription.page(&app, &reads).await?
     };
-    let (mut body, pace) = (Chunks::default(), YieldPacer::begin());
+    let mut body = Chunks::default();
+    let pace = YieldPacer::begin();
     // Each event is let go when it is rendered: the page is in memory once.
     for event in page.events {
         let line = body.line();
@@ -130,9 +130,10 @@ impl FeedRequest {
             wait.ok_or("must be 0 to 60 seconds")
         })?;
         let types = query.take_text("types")?.unwrap_or_default();
-        let phi = match query.take_bool("phi")?.unwrap_or(false) {
-            true => PhiVisibility::for_caller(caller)?,
-            false => PhiVisibility::None,
+        let phi = if query.take_bool("phi")?.unwrap_or(false) {
+            PhiVisibility::for_caller(caller)?
+        } else {
+            PhiVisibility::None
         };
         let subscription = Self {
             after: query.take_number("after")?.unwrap_or(0),
@@ -190,9 +191,10 @@ impl FeedRequest {
     /// A page of what is there. Only who follows the log closely waits for no turn of the long pages.
     async fn look<'a>(&self, app: &App, reads: &'a Reads) -> Result<PageWithTurns<'a>, StoreError> {
         let behind = app.store.tail.head().borrow().saturating_sub(self.after);
-        let long = match behind > FOLLOWS_CLOSELY && self.limit > 1 {
-            true => app.long_page(self.party()).await?,
-            false => None,
+        let long = if behind > FOLLOWS_CLOSELY && self.limit > 1 {
+            app.long_page(self.party()).await?
+        } else {
+            None
         };
         let turn = reads.log_turn().await?;
         let page = turn.page(self.after, self.limit, &self.filter).await?;

@@ -52,7 +52,8 @@ pub(crate) async fn request_context(
     let correlation_id = correlation(request.headers_mut(), &request_id);
     let method = admission::method_label(request.method());
     let route = route(&request);
-    let (is_http_1, may_stay_unread) = (is_http_1(&request), can_leave_body_unread(&request));
+    let is_http_1 = is_http_1(&request);
+    let may_stay_unread = can_leave_body_unread(&request);
     let span = tracing::info_span!("request", method, %route, %request_id, %correlation_id);
     let handled = async {
         let admitted = admission::check(&request, app.identity.is_dev());

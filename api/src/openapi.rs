@@ -158,7 +158,8 @@ mod tests {
     async fn the_description_is_in_memory_once() {
         let first = axum::body::to_bytes(document().await.into_body(), usize::MAX);
         let second = axum::body::to_bytes(document().await.into_body(), usize::MAX);
-        let (first, second) = (first.await.unwrap(), second.await.unwrap());
+        let first = first.await.unwrap();
+        let second = second.await.unwrap();
         assert!(first.len() > 10_000, "{} bytes", first.len());
         assert_eq!(first.as_ptr(), second.as_ptr());
     }

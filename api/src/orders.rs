@@ -155,7 +155,8 @@ impl OrderChanges {
     fn parse(self) -> Result<Update, Problem> {
         let mut fields = BodyValidator::default();
         let status = fields.kept("/status", self.status);
-        let (start, end) = (self.performed_start_at, self.performed_end_at);
+        let start = self.performed_start_at;
+        let end = self.performed_end_at;
         let update = Update {
             status: fields.enum_value("/status", status, Status::parse, Status::NAMES),
             scheduled_slot_id: self.scheduled_slot_id.map(SlotId::from),

@@ -122,9 +122,12 @@ impl StrictQuery {
 
     /// A text without NUL, for a filter.
     pub(crate) fn take_text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
-        self.take_parsed(name, |text| match text.contains('\0') {
-            true => Err("must not contain U+0000"),
-            false => Ok(text.to_owned()),
+        self.take_parsed(name, |text| {
+            if text.contains('\0') {
+                Err("must not contain U+0000")
+            } else {
+                Ok(text.to_owned())
+            }
         })
     }
 

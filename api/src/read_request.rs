@@ -67,10 +67,8 @@ impl FromRequestParts<App> for ReadRequest {
             at_least: min_log_position(&parts.headers)?,
             at_once: prefers_async(&parts.headers),
         };
-        let (path, raw_query) = (
-            parts.uri.path().to_owned(),
-            parts.uri.query().map(str::to_owned),
-        );
+        let path = parts.uri.path().to_owned();
+        let raw_query = parts.uri.query().map(str::to_owned);
         Ok(Self {
             caller,
             tenant,
@@ -307,7 +305,8 @@ impl ReadRequest {
         id: StreamId,
         as_of: AsOf,
     ) -> Result<Folded<A>, Problem> {
-        let (reads, keyring) = (app.reads(self.tenant), &app.store.keyring);
+        let reads = app.reads(self.tenant);
+        let keyring = &app.store.keyring;
         self.reaches(app, as_of).await?;
         let position = match as_of {
             AsOf::Position(position) => position,

@@ -237,11 +237,12 @@ fn may_change(
         reading_locations: Change::Keep,
         ..changes.clone()
     } == Changes::default();
-    match own && where_only {
-        true => Ok(()),
-        false => Err(Problem::new(
+    if own && where_only {
+        Ok(())
+    } else {
+        Err(Problem::new(
             ProblemCode::Forbidden,
             "radiologists may change only reading_locations of their own profile",
-        )),
+        ))
     }
 }

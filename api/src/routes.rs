@@ -104,10 +104,8 @@ fn imaging() -> Vec<Endpoint> {
 fn pacs() -> Vec<Endpoint> {
     use Permission::{LaunchViewer, ReadOrders, ReadStudies, SyncStudies, WriteCatalog};
     let catalog = RouteAccess::AnyOf(&[WriteCatalog]);
-    let (read, read_catalog) = (
-        RouteAccess::AnyOf(&[ReadStudies]),
-        RouteAccess::AnyOf(&[ReadOrders]),
-    );
+    let read = RouteAccess::AnyOf(&[ReadStudies]);
+    let read_catalog = RouteAccess::AnyOf(&[ReadOrders]);
     let sync = RouteAccess::AnyOf(&[SyncStudies]);
     vec![
         Endpoint::new(
@@ -250,10 +248,8 @@ fn imaging_ai() -> Vec<Endpoint> {
 /// `/radiology`, what is reported.
 fn reporting() -> Vec<Endpoint> {
     use Permission::{ReadOrders, ReadReports, ReadWorklist, WriteCatalog, WriteReports};
-    let (read, catalog) = (
-        RouteAccess::AnyOf(&[ReadOrders]),
-        RouteAccess::AnyOf(&[WriteCatalog]),
-    );
+    let read = RouteAccess::AnyOf(&[ReadOrders]);
+    let catalog = RouteAccess::AnyOf(&[WriteCatalog]);
     let read_reports = RouteAccess::AnyOf(&[ReadReports]);
     let write_reports = RouteAccess::AnyOf(&[WriteReports]);
     vec![
@@ -388,7 +384,8 @@ async fn authorize(
             "none of the token's roles grants this permission",
         ));
     }
-    let (tenant, is_read) = (caller.tenant, request.method().is_safe());
+    let tenant = caller.tenant;
+    let is_read = request.method().is_safe();
     request.extensions_mut().insert(caller);
     request.extensions_mut().insert(body_limits);
     let answer = next.run(request).await;

@@ -35,7 +35,8 @@ pub(crate) fn log(filter: EnvFilter) {
 pub(crate) fn metrics(tasks: &BackgroundTasks) -> Metrics {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     let handle = HANDLE.get_or_init(collect).clone();
-    let (upkeep, stop) = (handle.clone(), tasks.token());
+    let upkeep = handle.clone();
+    let stop = tasks.token();
     tasks.spawn("metrics upkeep", async move {
         let mut tick = tokio::time::interval(UPKEEP);
         loop {

@@ -26,7 +26,8 @@ pub(crate) async fn list(
     let mut query = read.query()?;
     let page = read.take_page(&mut query, read.list_name())?;
     query.finish()?;
-    let (patient, reader) = (PatientId::from(id), reader(&read));
+    let patient = PatientId::from(id);
+    let reader = reader(&read);
     let after = page.after.as_ref();
     // One more of each than is shown: any of them may be the row behind the page's last.
     let pages = timeline::pages(read.tenant, patient, reader, after, page.limit + 1);
@@ -56,8 +57,9 @@ fn render_entry(kind: EntryKind, reader: TimelineScope, row: &Row) -> Result<Str
 }
 
 fn reader(read: &ReadRequest) -> TimelineScope {
-    match Permission::ReadDrafts.is_granted_to(&read.caller.roles) {
-        true => TimelineScope::Full,
-        false => TimelineScope::ReleasedOnly,
+    if Permission::ReadDrafts.is_granted_to(&read.caller.roles) {
+        TimelineScope::Full
+    } else {
+        TimelineScope::ReleasedOnly
     }
 }

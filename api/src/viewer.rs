@@ -79,7 +79,8 @@ fn launch_response(
     token: ViewerToken,
     id: Uuid,
 ) -> Result<Response, Problem> {
-    let (study, expires_at) = (token.study_instance_uid().clone(), token.expires_at());
+    let study = token.study_instance_uid().clone();
+    let expires_at = token.expires_at();
     let signed = app.viewer_tokens.sign(&token);
     let signed = signed.map_err(|error| Problem::internal(&error))?;
     let launch = ViewerLaunch {
@@ -100,7 +101,8 @@ async fn load_or_404<A: Aggregate>(
     call: &CommandRequest,
     id: Uuid,
 ) -> Result<Versioned<A>, Problem> {
-    let (reads, keyring) = (app.reads(call.tenant), &app.store.keyring);
+    let reads = app.reads(call.tenant);
+    let keyring = &app.store.keyring;
     let loaded = loader::load::<A>(&reads, keyring, id.into(), AsOf::Now).await?;
     loaded.ok_or_else(Problem::not_found)
 }

@@ -87,9 +87,10 @@ fn assigned_to(
             "current_radiologist_id must be the caller's practitioner_id",
         ));
     }
-    match mine.unwrap_or(named.is_some()) {
-        true => caller.practitioner().map(Some),
-        false => Ok(None),
+    if mine.unwrap_or(named.is_some()) {
+        caller.practitioner().map(Some)
+    } else {
+        Ok(None)
     }
 }
 
@@ -172,9 +173,10 @@ pub(crate) async fn update(
 
 /// An admin's is over anybody's case, a radiologist's over the own one.
 pub(crate) fn authority(caller: &Caller) -> Result<Authority, Problem> {
-    match caller.roles.contains(&Role::Admin) {
-        true => Ok(Authority::Any),
-        false => caller.practitioner().map(Authority::Own),
+    if caller.roles.contains(&Role::Admin) {
+        Ok(Authority::Any)
+    } else {
+        caller.practitioner().map(Authority::Own)
     }
 }
 

@@ -98,11 +98,13 @@ async fn one(report: &mut BenchReport, name: &str, engine: EngineKind) -> anyhow
 /// A line every few seconds.
 async fn shown(silent: &Silent, server: &Server) -> anyhow::Result<()> {
     const EVERY: Duration = Duration::from_secs(2);
-    let (began, mut tick) = (Instant::now(), tokio::time::interval(EVERY));
+    let began = Instant::now();
+    let mut tick = tokio::time::interval(EVERY);
     while began.elapsed() < BESIDE {
         tick.tick().await;
         let memory = server.memory().context("no memory")? / 1_000_000;
-        let (open, after) = (silent.open(), began.elapsed().as_secs_f64());
+        let open = silent.open();
+        let after = began.elapsed().as_secs_f64();
         println!("    after {after:>4.1} s: {open:>6} silent connections open, {memory} MB");
     }
     Ok(())

@@ -87,7 +87,8 @@ async fn one(
     let watching = site.watch();
     let flood = Flood::start(&site.server.address, &site.flooder, callers);
     let (mut worked, health) = site.beside(duration).await?;
-    let (answers, ended) = (flood.stop(), Instant::now());
+    let answers = flood.stop();
+    let ended = Instant::now();
     let seen = watching.stop().await?;
     let lag_after = quiet(&site.server.address, LAG_TIMEOUT).await.ok();
     let peak = site.server.peak_memory();
@@ -153,7 +154,8 @@ impl Site {
     /// What the tenant that works sees for so long, and what an operator's probe sees meanwhile. They run on a thread
     /// of their own, so that they do not wait for the flood's callers.
     pub(crate) async fn beside(&self, duration: Duration) -> anyhow::Result<(Figures, Probed)> {
-        let (work, address) = (Arc::clone(&self.work), self.server.address.clone());
+        let work = Arc::clone(&self.work);
+        let address = self.server.address.clone();
         let both = async move {
             let probes = Probed::run(address, duration);
             tokio::try_join!(work.run(duration), probes)

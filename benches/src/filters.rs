@@ -152,7 +152,9 @@ async fn pages<F: Default>(
     // The first page is that of a connection that has to be made.
     engine.live_list(&(list.page)(&F::default())).await?;
     let mut slowest: Vec<(Duration, String)> = Vec::new();
-    let (mut all, started, mut again) = (latencies(), Instant::now(), 0_u32);
+    let mut all = latencies();
+    let started = Instant::now();
+    let mut again = 0_u32;
     for (name, filters) in combinations(list) {
         let mut each = asked(engine, list, &filters, TIMES).await?;
         all.add(&each)?;
@@ -197,7 +199,8 @@ async fn asked<F>(
 ) -> anyhow::Result<Histogram<u64>> {
     let mut each = latencies();
     for _ in 0..times {
-        let (query, began) = ((list.page)(filters), Instant::now());
+        let query = (list.page)(filters);
+        let began = Instant::now();
         engine.live_list(&query).await?;
         each.record(u64::try_from(began.elapsed().as_micros())?)?;
     }
@@ -229,7 +232,8 @@ fn combinations<F: Default>(list: &List<F>) -> Vec<(String, F)> {
 }
 
 fn combination<F: Default>(chosen: &[&Choice<F>], mut variant: usize) -> (String, F) {
-    let (mut names, mut filters) = (Vec::new(), F::default());
+    let mut names = Vec::new();
+    let mut filters = F::default();
     for choice in chosen {
         if let Some((name, apply)) = choice.get(variant % choice.len()) {
             names.push(*name);

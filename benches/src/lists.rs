@@ -129,9 +129,11 @@ pub(crate) async fn one(
     name: &str,
     query: impl Fn() -> ListQuery,
 ) -> anyhow::Result<()> {
-    let (mut each, started) = (latencies(), Instant::now());
+    let mut each = latencies();
+    let started = Instant::now();
     for _ in 0..TIMES {
-        let (query, began) = (query(), Instant::now());
+        let query = query();
+        let began = Instant::now();
         node.store.engine.live_list(&query).await?;
         each.record(u64::try_from(began.elapsed().as_micros())?)?;
     }

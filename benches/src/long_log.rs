@@ -58,7 +58,8 @@ async fn filled(database: &BenchDatabase, events: u64) -> anyhow::Result<bool> {
     let mut made = node.store.engine.head().await?.position;
     let is_shorter = made < events - events / 100;
     while is_shorter && made < events {
-        let (step, started) = (A_STEP.min(events - made), Instant::now());
+        let step = A_STEP.min(events - made);
+        let started = Instant::now();
         append_realistic_log(&node, step).await?;
         made += step;
         line("appended, projected meanwhile", made, step, started, None);
@@ -75,7 +76,8 @@ async fn filled(database: &BenchDatabase, events: u64) -> anyhow::Result<bool> {
 /// The read models again, from zero.
 async fn projected(database: &BenchDatabase) -> anyhow::Result<()> {
     forget(database).await?;
-    let (began, node) = (Instant::now(), BenchNode::start(database).await?);
+    let began = Instant::now();
+    let node = BenchNode::start(database).await?;
     let head = node.store.engine.head().await?.position;
     for model in roentgen_projections::all() {
         watched(&node, &model.model().schema_name(), began).await?;
@@ -88,7 +90,8 @@ async fn projected(database: &BenchDatabase) -> anyhow::Result<()> {
 /// One read model filled again, beside the one that is read.
 async fn rebuilt(database: &BenchDatabase) -> anyhow::Result<()> {
     let node = BenchNode::start(database).await?;
-    let (began, head) = (Instant::now(), filled_again(&node).await?);
+    let began = Instant::now();
+    let head = filled_again(&node).await?;
     line("rebuilt, all of it", head, head, began, None);
     node.stop().await;
     Ok(())
@@ -137,7 +140,8 @@ async fn filled_again(node: &BenchNode) -> anyhow::Result<u64> {
 
 /// Tells how a generation is made, until it is read.
 async fn watched(node: &BenchNode, name: &str, began: Instant) -> anyhow::Result<()> {
-    let (mut from, mut started) = (0, began);
+    let mut from = 0;
+    let mut started = began;
     let mut before: Option<GenerationState> = None;
     loop {
         let generations = node.store.engine.generations().await?;
@@ -195,7 +199,9 @@ async fn replayed(database: &BenchDatabase) -> anyhow::Result<()> {
     let server = Server::start(database).await?;
     let mut connection = Connection::open(&server.address, &Server::token(&["auditor"])?).await?;
     settled(&mut connection, LONG).await?;
-    let (mut after, mut from, mut started) = (0_u64, 0, Instant::now());
+    let mut after = 0_u64;
+    let mut from = 0;
+    let mut started = Instant::now();
     loop {
         let path = format!("/events?limit=5000&after={after}");
         let page = connection.get(&path).await?;
@@ -223,7 +229,8 @@ async fn exported(database: &BenchDatabase, format: &str) -> anyhow::Result<()> 
         .env("ROENTGEN_DATABASE", &database.url)
         .stderr(Stdio::null())
         .spawn()?;
-    let (mut next, mut most) = (started + A_LINE, 0);
+    let mut next = started + A_LINE;
+    let mut most = 0;
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
@@ -233,7 +240,8 @@ async fn exported(database: &BenchDatabase, format: &str) -> anyhow::Result<()> 
         if Instant::now() >= next {
             next += A_LINE;
             let megabytes = written(directory.path())? / 1_000_000;
-            let (took, resident) = (started.elapsed().as_secs(), now / 1_000_000);
+            let took = started.elapsed().as_secs();
+            let resident = now / 1_000_000;
             println!(
                 "{:<44} {took:>6} s   {megabytes:>8} MB written   {resident:>6} MB resident",
                 format!("exporting, {format}")

@@ -126,8 +126,9 @@ async fn within_bounds(
         _ => return Ok(None),
     }
     report.print_bounds();
-    Ok(Some(match report.is_beyond_a_bound() {
-        true => ExitCode::FAILURE,
-        false => ExitCode::SUCCESS,
+    Ok(Some(if report.is_beyond_a_bound() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     }))
 }

@@ -70,7 +70,8 @@ async fn poisoned(
     mut event: NewEvent,
     duration: Duration,
 ) -> anyhow::Result<()> {
-    let (deadline, mut tick) = (Instant::now() + duration, interval(POISON_EVERY));
+    let deadline = Instant::now() + duration;
+    let mut tick = interval(POISON_EVERY);
     while tick.tick().await < deadline {
         let check = ExpectedVersion {
             stream_id: event.stream_id,
@@ -97,7 +98,9 @@ async fn visible(
     name: String,
     duration: Duration,
 ) -> anyhow::Result<Measure> {
-    let (started, mut tasks, mut all) = (Instant::now(), JoinSet::new(), latencies());
+    let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    let mut all = latencies();
     for _ in 0..WRITERS {
         tasks.spawn(write(Arc::clone(node), started + duration));
     }

@@ -129,7 +129,8 @@ async fn send(
 
 /// An order for a patient that nobody has seen before.
 pub(crate) fn body(procedure: &str) -> String {
-    let (patient, encounter) = (clock::fresh_id(), clock::fresh_id());
+    let patient = clock::fresh_id();
+    let encounter = clock::fresh_id();
     format!(
         r#"{{"patient_id":"{patient}","encounter_id":"{encounter}","imaging_procedure_id":"{procedure}","ordering_practitioner_id":"00000000-0000-0000-0000-000000000002","priority":"urgent","indication":"sudden weakness of the right arm, rule out acute stroke","patient":{{"mrn":"MRN-0012345","family_name":"Example","given_name":"Anna"}}}}"#
     )

@@ -38,7 +38,8 @@ struct Posted {
 
 pub(crate) async fn measure(report: &mut BenchReport, duration: Duration) -> anyhow::Result<()> {
     println!("relay: POST /imaging/orders over HTTP to a JetStream consumer, {A_SECOND} a second");
-    let (database, nats) = (BenchDatabase::new().await?, Nats::start().await?);
+    let database = BenchDatabase::new().await?;
+    let nats = Nats::start().await?;
     let server = Server::start_with(&database, &[("ROENTGEN_NATS", &nats.url())]).await?;
     let procedure = catalog(&server).await?;
     nats.holds(2, WAIT_TIMEOUT).await?;
@@ -51,7 +52,8 @@ pub(crate) async fn measure(report: &mut BenchReport, duration: Duration) -> any
         Ok((posted, started.elapsed()))
     };
     let ((posted, took), arrived) = tokio::try_join!(posting, receiving)?;
-    let (mut answers, mut each) = (latencies(), latencies());
+    let mut answers = latencies();
+    let mut each = latencies();
     for posted in &posted {
         let arrived = arrived
             .get(&posted.order)
@@ -81,12 +83,14 @@ fn micros(duration: Duration) -> anyhow::Result<u64> {
 
 /// How fast a log is published that was there before.
 async fn backlog(report: &mut BenchReport) -> anyhow::Result<()> {
-    let (database, nats) = (log_of_orders().await?, Nats::start().await?);
+    let database = log_of_orders().await?;
+    let nats = Nats::start().await?;
     let started = Instant::now();
     let server = Server::start_with(&database, &[("ROENTGEN_NATS", &nats.url())]).await?;
     // The catalog is in it too.
     nats.holds(crate::catch_up::EVENTS, LONG).await?;
-    let (name, took) = ("relay of a backlog".to_owned(), started.elapsed());
+    let name = "relay of a backlog".to_owned();
+    let took = started.elapsed();
     let measure = Measure::new(name, crate::catch_up::EVENTS, took, &latencies());
     report.add(&measure);
     drop(server);

@@ -22,7 +22,9 @@ pub(crate) async fn measure(
     let token = Server::token(&["auditor"])?;
     let mut connection = Connection::open(&server.address, &token).await?;
     settled(&mut connection, WAIT_TIMEOUT).await?;
-    let (mut after, mut events, mut each) = (0_u64, 0_u64, latencies());
+    let mut after = 0_u64;
+    let mut events = 0_u64;
+    let mut each = latencies();
     let started = Instant::now();
     loop {
         let began = Instant::now();

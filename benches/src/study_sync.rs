@@ -25,7 +25,8 @@ pub(crate) async fn measure(report: &mut BenchReport) -> anyhow::Result<()> {
     let pacs = json!({ "code": "MAIN", "name": "Main", "protocol": "DICOMWEB" }).to_string();
     let made = connection.post("/pacs/endpoints", &pacs).await?;
     ensure!(made.status == 201, "{}", made.head);
-    let (mut each, started) = (latencies(), Instant::now());
+    let mut each = latencies();
+    let started = Instant::now();
     for n in 0..STUDIES {
         let body = study(n).to_string();
         let began = Instant::now();

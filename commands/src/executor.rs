@@ -248,7 +248,8 @@ impl Executor {
             return Ok(outcome);
         }
         let as_of = AsOf::Version(resource.version);
-        let (reads, keyring) = (request.reads(&self.store), &self.store.keyring);
+        let reads = request.reads(&self.store);
+        let keyring = &self.store.keyring;
         let folded = loader::load::<A>(&reads, keyring, resource.id, as_of).await;
         // It is written by now, whatever became of the answer.
         let folded = folded.ok().flatten().ok_or(StoreError::OutcomeUnknown)?;
@@ -286,7 +287,8 @@ impl Executor {
         {
             return Err(CommandError::IdempotencyKeyReused);
         }
-        let (reads, keyring) = (request.reads(&self.store), &self.store.keyring);
+        let reads = request.reads(&self.store);
+        let keyring = &self.store.keyring;
         let as_of = AsOf::Version(held.version);
         let resource = loader::load::<A>(&reads, keyring, held.stream_id, as_of).await?;
         let resource = resource.ok_or(StoreError::OutcomeUnknown)?;

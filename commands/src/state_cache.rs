@@ -64,7 +64,9 @@ impl StateCache {
     /// Takes up a state that was folded from its stream, or that follows from such a one: then its PHI is as old as
     /// that one's.
     pub(crate) fn put<A: Aggregate>(&self, state: Arc<Versioned<A>>, key_seen: Instant) {
-        let (tenant, stream, bytes) = (state.tenant_id, state.id, weight::estimated_bytes(&state));
+        let tenant = state.tenant_id;
+        let stream = state.id;
+        let bytes = weight::estimated_bytes(&state);
         let seen = CachedState { state, key_seen };
         self.lock().put(tenant, stream, seen, bytes);
     }
@@ -122,7 +124,8 @@ mod tests {
     }
 
     fn key(tenant: u128) -> CacheKey {
-        let (tenant, stream) = (Uuid::from_u128(tenant), Uuid::from_u128(9));
+        let tenant = Uuid::from_u128(tenant);
+        let stream = Uuid::from_u128(9);
         (tenant.into(), stream.into())
     }
 
@@ -148,7 +151,8 @@ mod tests {
 
     #[test]
     fn state_is_used_as_long_as_the_key_that_opened_it() {
-        let (states, patient) = (StateCache::default(), Some(Uuid::from_u128(2).into()));
+        let states = StateCache::default();
+        let patient = Some(Uuid::from_u128(2).into());
         states.put(thing(1, patient), Instant::now());
         assert!(states.get::<Thing>(key(1)).is_some());
         states.put(thing(1, patient), long_ago());

@@ -136,9 +136,10 @@ async fn referenced_order(
 }
 
 fn classify_order(id: OrderId, of_order: PatientId, of_study: PatientId) -> ReferencedOrder {
-    match of_order == of_study {
-        true => ReferencedOrder::SamePatient(id),
-        false => ReferencedOrder::OtherPatient(id),
+    if of_order == of_study {
+        ReferencedOrder::SamePatient(id)
+    } else {
+        ReferencedOrder::OtherPatient(id)
     }
 }
 

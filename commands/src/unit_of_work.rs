@@ -193,9 +193,10 @@ impl<'a> UnitOfWork<'a> {
         let stream_id = id.into();
         let conditional = self.request.if_match.is_some();
         let looked = self.seen.contains_key(&stream_id);
-        let known = match self.trusts_guesses && !conditional && !looked {
-            true => self.cached::<A>(stream_id),
-            false => self.read::<A>(stream_id).await?,
+        let known = if self.trusts_guesses && !conditional && !looked {
+            self.cached::<A>(stream_id)
+        } else {
+            self.read::<A>(stream_id).await?
         };
         if conditional && known.is_none() {
             return Err(CommandError::VersionMismatch { actual: 0 });

@@ -76,7 +76,8 @@ async fn connect(url: &str) -> Result<Client> {
 
 /// Fails unless Roentgen signed this id, position, type and body. A message that fails was not published by Roentgen.
 fn verify(message: &Message, key: &VerifyingKey) -> Result<()> {
-    let (id, position) = (header(message, "ce-id")?, header(message, "ce-position")?);
+    let id = header(message, "ce-id")?;
+    let position = header(message, "ce-position")?;
     let kind = header(message, "ce-type")?;
     let digest = Sha256::digest(&message.payload);
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -89,7 +90,8 @@ fn verify(message: &Message, key: &VerifyingKey) -> Result<()> {
 
 /// Here something would be done, and `ce-id` or the position be kept with it.
 fn handle(message: &Message, position: u64) -> Result<()> {
-    let (kind, subject) = (header(message, "ce-type")?, header(message, "ce-subject")?);
+    let kind = header(message, "ce-type")?;
+    let subject = header(message, "ce-subject")?;
     let data: serde_json::Value = serde_json::from_slice(&message.payload)?;
     ensure!(data.is_object(), "position {position} is no object");
     println!("{position} {kind} {subject}");

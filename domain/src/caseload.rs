@@ -159,7 +159,8 @@ fn take(
     if open_cases.contains(&item) {
         return Ok(Vec::new());
     }
-    let (open, limit) = (open_cases.len(), limit.cases());
+    let open = open_cases.len();
+    let limit = limit.cases();
     if open >= limit {
         return Err(Error::LimitReached { open, limit });
     }

@@ -48,7 +48,8 @@ impl AccessionNumber {
     /// 42 bits) and three of its randomness. Numbers made later sort later.
     pub fn generated(fresh: Uuid) -> Self {
         let fresh = fresh.as_u128();
-        let (millis, counter) = (fresh >> 80, (fresh >> 32) & 0x7fff);
+        let millis = fresh >> 80;
+        let counter = (fresh >> 32) & 0x7fff;
         let bits = ((millis & 0x1fff_ffff_ffff) << 30) | (counter << 15) | (fresh & 0x7fff);
         let digits = (0..15).rev().map(|place| {
             let index = usize::try_from((bits >> (place * 5)) & 31).unwrap_or_default();
@@ -185,10 +186,8 @@ mod tests {
     fn generated_numbers_are_short_strings_that_sort_by_time() {
         let earlier = Uuid::from_u128(0x018f_0000_0000_7000_8000_0000_0000_0001);
         let later = Uuid::from_u128(0x018f_0000_0001_7000_8000_0000_0000_0000);
-        let (a, b) = (
-            AccessionNumber::generated(earlier),
-            AccessionNumber::generated(later),
-        );
+        let a = AccessionNumber::generated(earlier);
+        let b = AccessionNumber::generated(later);
         assert_eq!(a.as_str(), "R1HW000000000001");
         assert!(a.as_str() < b.as_str());
         assert_eq!(AccessionNumber::parse(a.as_str()), Ok(a));

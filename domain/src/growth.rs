@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn each_room_ends_where_it_should() {
-        let (max_payload, max_sealed) = (MAX_PAYLOAD_BYTES, MAX_SEALED_BYTES);
+        let max_payload = MAX_PAYLOAD_BYTES;
+        let max_sealed = MAX_SEALED_BYTES;
         for (room, changes, payload, sealed, admitted) in [
             (
                 StreamBudget::Bounded,

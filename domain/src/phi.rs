@@ -188,9 +188,10 @@ impl MetadataObject {
     pub fn patched(before: Option<&Self>, patch: &Self) -> Result<Self, JsonLimitError> {
         // Both are in the form in which they are kept, and so is what comes of them.
         let merged = json::merge_patch(before.map(Self::expose), patch.expose())?;
-        match merged.as_str().len() > MAX_TEXT_BYTES {
-            true => Err(JsonLimitError::TooLong(MAX_TEXT_BYTES)),
-            false => Ok(Self(merged)),
+        if merged.as_str().len() > MAX_TEXT_BYTES {
+            Err(JsonLimitError::TooLong(MAX_TEXT_BYTES))
+        } else {
+            Ok(Self(merged))
         }
     }
 

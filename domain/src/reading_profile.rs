@@ -330,7 +330,8 @@ mod tests {
     #[test]
     fn admits_what_is_allowed_in_any_case_and_what_the_case_does_not_state() {
         let profile = of_heads();
-        let (head, chest) = (part(" head "), part("CHEST"));
+        let head = part(" head ");
+        let chest = part("CHEST");
         let mr = ModalityCode::parse("MR").unwrap();
         assert_eq!(profile.allows(&ct(), Some(&head)), Ok(()));
         assert_eq!(profile.allows(&ct(), None), Ok(()));

@@ -56,7 +56,8 @@ impl Tally {
     fn print(mut self, name: &str, writers: usize, elapsed: Duration) {
         self.steps.sort_unstable();
         let per_second = self.rows as f64 / elapsed.as_secs_f64();
-        let (p50, p99) = (self.percentile_ms(50), self.percentile_ms(99));
+        let p50 = self.percentile_ms(50);
+        let p99 = self.percentile_ms(99);
         println!(
             "{name:<16} {writers:>3} at once  {per_second:>10.0} rows/s  p50 {p50:.3} ms  p99 {p99:.3} ms a step"
         );

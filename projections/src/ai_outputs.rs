@@ -89,7 +89,9 @@ impl MultiRowProjection for AiOutputs {
     }
 
     fn fold(&self, _rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> MultiFoldResult {
-        let (mut rows, mut folded, mut stuck) = (Vec::new(), None, None);
+        let mut rows = Vec::new();
+        let mut folded = None;
+        let mut stuck = None;
         for event in events {
             let decoded = codec::decode::<AiTask>(event, None).map_err(|error| error.to_string());
             let created = decoded.and_then(|decoded| {

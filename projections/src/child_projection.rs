@@ -140,7 +140,8 @@ impl<V: ChildView> MultiRowProjection for ChildProjection<V> {
 
     fn fold(&self, rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> MultiFoldResult {
         let mut parts = ChildRows(HashMap::with_capacity(rows.len()));
-        let (mut folded, mut stuck) = (None, None);
+        let mut folded = None;
+        let mut stuck = None;
         for row in rows.into_values() {
             if let Ok(part) = serde_json::from_str(&row.document) {
                 parts.0.insert(row.id, part);

@@ -158,9 +158,10 @@ fn visibility_conditions(filters: &Filters) -> impl Iterator<Item = ColumnEquals
     let released = filters
         .released_only
         .then_some(("released", Value::Bool(true)));
-    let column = match filters.released_only {
-        true => "released_critical",
-        false => "critical_result",
+    let column = if filters.released_only {
+        "released_critical"
+    } else {
+        "critical_result"
     };
     let critical = filters
         .critical_result
@@ -182,9 +183,10 @@ fn by_status(radiologist: Option<&ColumnEquals>, filters: &Filters) -> Vec<Vec<C
     for of in statuses(filters) {
         for mark in valid_flags(of) {
             let (released, critical, released_critical) = *mark;
-            let shown = match filters.released_only {
-                true => released && is(filters.critical_result, released_critical),
-                false => is(filters.critical_result, critical),
+            let shown = if filters.released_only {
+                released && is(filters.critical_result, released_critical)
+            } else {
+                is(filters.critical_result, critical)
             };
             if shown {
                 prefixes.push(prefix(radiologist, of, *mark));

@@ -13,7 +13,8 @@ pub fn newest_first(time: Timestamp, id: Uuid) -> Vec<u8> {
 
 /// By a number that may be absent, which is last; at one number, by id.
 pub fn by_number(number: Option<i32>, id: Uuid) -> Vec<u8> {
-    let (absent, number) = (number.is_none(), number.unwrap_or_default());
+    let absent = number.is_none();
+    let number = number.unwrap_or_default();
     let ascending = number.cast_unsigned() ^ (1 << 31);
     let number = ascending.to_be_bytes();
     [&[u8::from(absent)], number.as_slice(), id.as_bytes()].concat()

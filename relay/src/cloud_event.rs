@@ -62,9 +62,10 @@ fn attributes(event: &StoredEvent) -> HeaderMap {
     headers.insert(POSITION, event.position.to_string());
     headers.insert("ce-streamversion", event.version.to_string());
     headers.insert("ce-schemaversion", event.schema_version.to_string());
-    let phi = match event.sealed.is_empty() {
-        true => "open",
-        false => "sealed",
+    let phi = if event.sealed.is_empty() {
+        "open"
+    } else {
+        "sealed"
     };
     headers.insert("ce-phi", phi);
     // Metadata that cannot be read is no reason to hold back an event that is in the log.

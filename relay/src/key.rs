@@ -85,7 +85,9 @@ impl EventKey {
 fn signed(event: &StoredEvent) -> String {
     let digest = Sha256::digest(event.payload.as_bytes());
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let (id, position, kind) = (event.event_id, event.position, &event.event_type);
+    let id = event.event_id;
+    let position = event.position;
+    let kind = &event.event_type;
     format!("{FORM}\n{id}\n{position}\n{kind}\n{hex}")
 }
 

@@ -54,7 +54,8 @@ const AFTER_A_REFUSAL: Duration = Duration::from_secs(1);
 async fn supervise(relay: Relay, leadership: Leadership, tasks: BackgroundTasks) {
     let relay = Arc::new(relay);
     loop {
-        let (again, leadership) = (Arc::clone(&relay), leadership.clone());
+        let again = Arc::clone(&relay);
+        let leadership = leadership.clone();
         let run = tasks.run_isolated(async move { again.run(leadership).await });
         let Err(ended) = run.await else { return };
         tracing::error!(

@@ -143,7 +143,8 @@ impl<'a> PublishSession<'a> {
         let here = find_resume_point(&engine, jetstream, settings).await?;
         progress.record_ack(here.position);
         if progress.mark_connected() {
-            let (position, sequence) = (here.position, here.last_sequence);
+            let position = here.position;
+            let sequence = here.last_sequence;
             tracing::info!(
                 event = "relay.started",
                 position,
@@ -185,7 +186,8 @@ impl<'a> PublishSession<'a> {
         self.fill_send_window().await?;
         let reads = self.waiting.is_empty() && self.has_room();
         let saves = self.saving.is_none() && self.is_unsaved();
-        let (looks, sent) = (self.looking.is_none(), self.sent.0);
+        let looks = self.looking.is_none();
+        let sent = self.sent.0;
         tokio::select! {
             Some(acknowledged) = self.on_their_way.next() => self.record_ack(acknowledged?)?,
             () = LogReader::wait(&self.tail, sent), if reads => {}
@@ -231,7 +233,9 @@ impl<'a> PublishSession<'a> {
             sequence: self.sent.1 + 1,
             bytes: message.body.len() + MAX_HEADERS,
         };
-        let (subject, headers, body) = (message.subject, message.headers, message.body);
+        let subject = message.subject;
+        let headers = message.headers;
+        let body = message.body;
         let publishing = self
             .jetstream
             .publish_with_headers(subject, headers, body)
@@ -267,8 +271,10 @@ impl<'a> PublishSession<'a> {
     /// Begins to write down what was acknowledged. It is a task of its own: on SQLite it takes a turn that appends wait
     /// for, and would keep it for as long as nobody polls.
     fn save(&mut self) {
-        let (from, to) = (self.saved, self.acknowledged);
-        let (engine, tasks) = (Arc::clone(&self.engine), self.tasks);
+        let from = self.saved;
+        let to = self.acknowledged;
+        let engine = Arc::clone(&self.engine);
+        let tasks = self.tasks;
         let write = async move { engine.advance_relay(RELAY, Some(&from), &to).await };
         self.saving = Some(Box::pin(async move {
             let moved = match tasks.run_propagating_panics(write).await {
@@ -293,7 +299,8 @@ impl<'a> PublishSession<'a> {
 
     /// Begins to look at the stream.
     fn start_stream_check(&mut self) {
-        let (jetstream, acknowledged) = (self.jetstream, self.acknowledged);
+        let jetstream = self.jetstream;
+        let acknowledged = self.acknowledged;
         self.looking = Some(Box::pin(async move {
             Ok((acknowledged, stream::find_stream(jetstream).await?))
         }));

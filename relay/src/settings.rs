@@ -114,7 +114,9 @@ impl fmt::Display for NatsServers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, server) in self.addresses.iter().enumerate() {
             let comma = if n == 0 { "" } else { "," };
-            let (scheme, host, port) = (server.scheme(), server.host(), server.port());
+            let scheme = server.scheme();
+            let host = server.host();
+            let port = server.port();
             write!(f, "{comma}{scheme}://{host}:{port}")?;
         }
         Ok(())
@@ -192,7 +194,8 @@ mod tests {
     fn a_url_says_who_this_is() {
         let login = |text: &str| NatsServers::parse(text).unwrap().login;
         let password = login("nats://a:4222,nats://app:h%40nter%2B2@b:4222");
-        let (user, hunter) = ("app".to_owned(), "h@nter+2".to_owned());
+        let user = "app".to_owned();
+        let hunter = "h@nter+2".to_owned();
         assert!(
             password
                 == Some(Login::Password {

@@ -157,7 +157,8 @@ fn classify_create_error(error: CreateStreamError) -> SessionEnd {
 
 /// What a stream says of itself.
 pub(crate) fn snapshot(info: &Info) -> StreamSnapshot {
-    let (config, state) = (&info.config, &info.state);
+    let config = &info.config;
+    let state = &info.state;
     let limited = config.max_age > Duration::ZERO
         || [
             config.max_bytes,

@@ -217,9 +217,10 @@ impl AppendWorker {
                 }
                 SendOutcome::Abandoned { unknown } => {
                     for job in live {
-                        job.answer(Err(match unknown {
-                            true => StoreError::OutcomeUnknown,
-                            false => StoreError::Unavailable(Unavailable::Database),
+                        job.answer(Err(if unknown {
+                            StoreError::OutcomeUnknown
+                        } else {
+                            StoreError::Unavailable(Unavailable::Database)
                         }));
                     }
                 }
@@ -356,9 +357,10 @@ fn expire_overdue(jobs: Vec<QueuedAppend>, resend: bool) -> Vec<QueuedAppend> {
     let (late, live): (Vec<QueuedAppend>, Vec<QueuedAppend>) =
         jobs.into_iter().partition(|append| append.deadline <= now);
     for job in late {
-        job.answer(Err(match resend {
-            true => StoreError::OutcomeUnknown,
-            false => StoreError::Unavailable(Unavailable::Deadline),
+        job.answer(Err(if resend {
+            StoreError::OutcomeUnknown
+        } else {
+            StoreError::Unavailable(Unavailable::Deadline)
         }));
     }
     live

@@ -152,7 +152,8 @@ async fn walk(
     walked: &mut (impl FnMut(u64) + Send),
 ) -> Result<Result<Head, ChainBreak>, EngineError> {
     loop {
-        let (at, all) = (chain.head().position, LogFilter::default());
+        let at = chain.head().position;
+        let all = LogFilter::default();
         let page = match decode_or_break(engine.read_log(at, PAGE, &all).await)? {
             Ok(page) => page,
             Err(broken) => return Ok(Err(broken)),

@@ -152,7 +152,8 @@ pub async fn fold<A: Aggregate>(
         (Some(keyring), Some((tenant, patient))) => Some(keyring.keys(tenant, patient).await?),
         (Some(_) | None, _) => None,
     };
-    let (mut state, pace) = (before, YieldPacer::begin());
+    let mut state = before;
+    let pace = YieldPacer::begin();
     for event in events {
         pace.rest().await;
         let next =

@@ -162,9 +162,10 @@ pub(crate) fn parse_tables(text: &str) -> Result<Vec<String>, EngineError> {
         !text.is_empty() && text.bytes().all(of_a_name)
     };
     let names: Vec<String> = text.split(' ').map(str::to_owned).collect();
-    match names.iter().all(|name| is_name(name)) {
-        true => Ok(names),
-        false => Err(damaged("tables")),
+    if names.iter().all(|name| is_name(name)) {
+        Ok(names)
+    } else {
+        Err(damaged("tables"))
     }
 }
 

@@ -45,7 +45,8 @@ mod tests {
     async fn others_work_while_a_long_page_is_rendered() {
         const LINES: usize = 20;
         let others = Arc::new(AtomicUsize::new(0));
-        let (mut tasks, worked) = (JoinSet::new(), Arc::clone(&others));
+        let mut tasks = JoinSet::new();
+        let worked = Arc::clone(&others);
         tasks.spawn(async move {
             loop {
                 worked.fetch_add(1, Ordering::Relaxed);
@@ -66,7 +67,8 @@ mod tests {
     async fn short_pages_have_no_pause() {
         tokio::time::pause();
         let others = Arc::new(AtomicUsize::new(0));
-        let (mut tasks, worked) = (JoinSet::new(), Arc::clone(&others));
+        let mut tasks = JoinSet::new();
+        let worked = Arc::clone(&others);
         tasks.spawn(async move { worked.fetch_add(1, Ordering::Relaxed) });
         let pace = YieldPacer::begin();
         pace.rest().await;

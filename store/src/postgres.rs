@@ -155,7 +155,8 @@ impl Postgres {
         let mut connection = PooledCall::acquire(&self.readers).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, async {
             let mut rows = statement.fetch(&mut *connection);
-            let (mut decoded, pace) = (Vec::new(), YieldPacer::begin());
+            let mut decoded = Vec::new();
+            let pace = YieldPacer::begin();
             while let Some(row) = rows.try_next().await.map_err(error_class::classify_read)? {
                 let it = decode(&row)?;
                 let last = enough(&it);

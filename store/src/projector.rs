@@ -188,7 +188,8 @@ impl Projector {
     /// Shows what others have projected.
     async fn follow(&self, leases: &Leases) -> Result<(), EngineError> {
         let mut wanted = self.progress.wanted.subscribe();
-        let (mut leases, mut joined) = (leases.clone(), self.joined.clone());
+        let mut leases = leases.clone();
+        let mut joined = self.joined.clone();
         while !self.has_changed(&leases) {
             let members = live_tables::load_live_tables(&*self.engine, &self.projections).await?;
             let position = min_checkpoint(&members).position;
@@ -371,9 +372,10 @@ impl Projector {
             () = tokio::time::sleep(POLL_INTERVAL) => false,
             () = self.stop.cancelled() => return Ok(Vec::new()),
         };
-        match known {
-            true => self.events_after(position).await,
-            false => self.stored_after(position).await,
+        if known {
+            self.events_after(position).await
+        } else {
+            self.stored_after(position).await
         }
     }
 }

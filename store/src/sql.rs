@@ -88,7 +88,8 @@ impl Dialect {
     }
 
     fn create_key(&self, table: Table) -> String {
-        let (name, table) = (table.name(), self.table(table));
+        let name = table.name();
+        let table = self.table(table);
         format!("CREATE UNIQUE INDEX IF NOT EXISTS {name}_by_id ON {table} (id)")
     }
 

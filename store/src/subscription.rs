@@ -110,9 +110,10 @@ impl Subscription {
         let after = self.seen.position;
         self.gathers_until = None;
         let Some(mut events) = self.tail.after(after, BATCH_LIVE) else {
-            return match self.is_probably_at_end(after) {
-                true => Ok(Vec::new()),
-                false => self.next_from_database(after).await,
+            return if self.is_probably_at_end(after) {
+                Ok(Vec::new())
+            } else {
+                self.next_from_database(after).await
             };
         };
         if let Some(last) = events.last() {

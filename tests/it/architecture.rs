@@ -155,7 +155,8 @@ fn reached(metadata: &Metadata, package: &str) -> Result<BTreeSet<String>> {
         .iter()
         .find(|value| value.name == package)
         .context("no such package")?;
-    let (mut reached, mut unseen) = (BTreeSet::new(), vec![&start.id]);
+    let mut reached = BTreeSet::new();
+    let mut unseen = vec![&start.id];
     while let Some(id) = unseen.pop() {
         if !reached.insert(id) {
             continue;

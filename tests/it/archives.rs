@@ -60,7 +60,8 @@ impl ArchivedLog {
     }
 
     fn try_to_archive(&self) -> Result<CommandOutput> {
-        let (upto, out) = (LAST.to_string(), self.directory.display().to_string());
+        let upto = LAST.to_string();
+        let out = self.directory.display().to_string();
         run(
             &self.house.database,
             &["archive", "--upto", &upto, "--out", &out],

@@ -61,7 +61,8 @@ pub(crate) async fn send_rejected(
     client: &TestClient,
     refused: Vec<RejectedRequest<'_>>,
 ) -> Result<Vec<TestResponse>> {
-    let (before, mut answers) = (log_head(client).await?, Vec::new());
+    let before = log_head(client).await?;
+    let mut answers = Vec::new();
     for it in refused {
         let asked = format!("{} {} {}", it.method, it.path, shortened(&it.body));
         let answer = client.send(it.method, it.path, it.body).await?;

@@ -77,7 +77,8 @@ fn every_service_is_confined_and_limited() -> Result<()> {
 
 #[test]
 fn the_server_owns_nothing_and_the_owner_only_migrates() -> Result<()> {
-    let (server, migration) = (service("roentgen")?, service("migrate")?);
+    let server = service("roentgen")?;
+    let migration = service("migrate")?;
     let url = |service: &Yaml| environment(service, "ROENTGEN_DATABASE").to_owned();
     ensure!(
         url(&server).starts_with("postgres://roentgen_app:"),
@@ -131,7 +132,8 @@ fn the_gateway_of_the_network_is_a_trusted_proxy() -> Result<()> {
 
 #[test]
 fn nobody_enters_nats_without_a_password() -> Result<()> {
-    let (server, nats) = (service("roentgen")?, service("nats")?);
+    let server = service("roentgen")?;
+    let nats = service("nats")?;
     let url = environment(&server, "ROENTGEN_NATS");
     ensure!(
         url.starts_with("nats://roentgen:${NATS_SERVER_PASSWORD:?"),

@@ -120,7 +120,8 @@ impl TestNode {
         scope: &'static str,
         policies: Vec<Arc<dyn Policy>>,
     ) -> Result<()> {
-        let (engine, names) = (Arc::clone(&self.store.engine), [LEADER.to_owned()]);
+        let engine = Arc::clone(&self.store.engine);
+        let names = [LEADER.to_owned()];
         let leadership = Leases::start(engine, scope, names, &self.tasks).leadership(LEADER);
         Runner::start(self.executor.clone(), policies, leadership, &self.tasks).await?;
         Ok(())
@@ -193,7 +194,8 @@ impl TestNode {
         &self,
         id: impl Into<StreamId>,
     ) -> Result<Option<Versioned<A>>> {
-        let (engine, keyring) = (&self.store.engine, &self.store.keyring);
+        let engine = &self.store.engine;
+        let keyring = &self.store.keyring;
         Ok(loader::load::<A>(&Reads::of_system(engine), keyring, id.into(), AsOf::Now).await?)
     }
 
@@ -207,7 +209,8 @@ impl TestNode {
     pub(crate) async fn wait_until_idle(&self) -> Result<()> {
         let engine = &self.store.engine;
         let lag = async || {
-            let (checkpoint, head) = (engine.checkpoint(POLICIES).await?, engine.head().await?);
+            let checkpoint = engine.checkpoint(POLICIES).await?;
+            let head = engine.head().await?;
             anyhow::Ok(head.position.abs_diff(checkpoint.position))
         };
         let done = |result: &Result<u64>| result.as_ref().is_ok_and(|lag| *lag == 0);

@@ -131,7 +131,8 @@ async fn every_row_of_the_whole_workflow_is_what_its_stream_makes(
 /// Waits until the checkpoint stands at the log's end.
 pub(crate) async fn caught_up(log: &dyn Log) -> Result<()> {
     let lag = async || {
-        let (head, position) = (log.head().await?, projected(log).await?);
+        let head = log.head().await?;
+        let position = projected(log).await?;
         anyhow::Ok(head.position.abs_diff(position))
     };
     let seen = poll::wait_until("the projector's lag", WAIT_TIMEOUT, lag, |lag| {
@@ -184,7 +185,8 @@ pub(crate) async fn compare_all(
 
 /// Every event that passes the filter, in order.
 pub(crate) async fn every_event(log: &dyn Log, filter: &LogFilter) -> Result<Vec<StoredEvent>> {
-    let (mut events, mut after) = (Vec::new(), 0);
+    let mut events = Vec::new();
+    let mut after = 0;
     loop {
         let page = log.read_log(after, 5000, filter).await?;
         if page.scanned_to == after {
@@ -245,7 +247,8 @@ type Documents = BTreeMap<Uuid, Value>;
 
 /// Series and instances by id, from the events' JSON alone.
 fn parts_of(events: &[StoredEvent]) -> Result<(Documents, Documents)> {
-    let (mut all_series, mut all_instances) = (Documents::new(), Documents::new());
+    let mut all_series = Documents::new();
+    let mut all_instances = Documents::new();
     for event in events {
         let data: Value = serde_json::from_str(&event.payload)?;
         let stamp = |mut part: Value, id: &Value| {

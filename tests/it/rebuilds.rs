@@ -44,7 +44,8 @@ struct ClientPool {
 
 impl ClientPool {
     fn open(clerks: impl IntoIterator<Item = ReadYourWritesClient>) -> Self {
-        let (enough, mut working) = (CancellationToken::new(), JoinSet::new());
+        let enough = CancellationToken::new();
+        let mut working = JoinSet::new();
         for mut clerk in clerks {
             let enough = enough.clone();
             working.spawn(async move {

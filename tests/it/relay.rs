@@ -66,7 +66,9 @@ async fn others_read_the_log(urls: &str, database: &TestDatabase) -> Result<()> 
     let read = String::from_utf8(ran.stdout)?;
     ensure!(ran.status.success(), "{}", String::from_utf8(ran.stderr)?);
     let expected = log(database).await?.into_iter().map(|event| {
-        let (position, id, version) = (event.position, event.event_id, event.version);
+        let position = event.position;
+        let id = event.event_id;
+        let version = event.version;
         let aggregate = format!("{}/{}", event.stream_type, event.stream_id);
         format!("{position} {position} {id} {aggregate} {version}")
     });

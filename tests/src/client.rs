@@ -218,7 +218,10 @@ impl TestClient {
         if self.keys && method != Method::GET {
             let keyed = Self {
                 keys: false,
-                ..self.with(IDEMPOTENCY_KEY, &roentgen_store::clock::fresh_id().to_string())
+                ..self.with(
+                    IDEMPOTENCY_KEY,
+                    &roentgen_store::clock::fresh_id().to_string(),
+                )
             };
             return Box::pin(keyed.send_as(kinds, method, path, body)).await;
         }
@@ -279,7 +282,8 @@ impl TestClient {
 
 async fn answer(request: RequestBuilder, asked: &str) -> Result<TestResponse> {
     let response = request.send().await.with_context(|| asked.to_owned())?;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let status = response.status().as_u16();
+    let headers = response.headers().clone();
     let text = response.text().await.with_context(|| asked.to_owned())?;
     Ok(TestResponse {
         status,

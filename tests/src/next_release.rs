@@ -19,13 +19,13 @@ pub const NEXT_RELEASE: &str = "ROENTGEN_TEST_NEXT_RELEASE";
 pub fn projections() -> Vec<Arc<dyn Projection>> {
     let named = std::env::var(NEXT_RELEASE).unwrap_or_default();
     let all = roentgen_projections::all().into_iter();
-    let next =
-        all.map(
-            |projection| match named.split(',').any(|of| of == projection.model().name) {
-                true => Arc::new(NextReleaseProjection::after(projection)) as Arc<dyn Projection>,
-                false => projection,
-            },
-        );
+    let next = all.map(|projection| {
+        if named.split(',').any(|of| of == projection.model().name) {
+            Arc::new(NextReleaseProjection::after(projection)) as Arc<dyn Projection>
+        } else {
+            projection
+        }
+    });
     next.collect()
 }
 

@@ -165,14 +165,14 @@ impl Postgres {
 
     fn program(&self, name: &str) -> Command {
         let program = self.programs.join(name);
-        let mut command = match is_root() {
-            false => Command::new(program),
-            true => {
-                let mut command = Command::new("setpriv");
-                let (user, group) = (format!("--reuid={USER}"), format!("--regid={USER}"));
-                command.args([&user, &group, "--clear-groups"]).arg(program);
-                command
-            }
+        let mut command = if is_root() {
+            let mut command = Command::new("setpriv");
+            let user = format!("--reuid={USER}");
+            let group = format!("--regid={USER}");
+            command.args([&user, &group, "--clear-groups"]).arg(program);
+            command
+        } else {
+            Command::new(program)
         };
         command
             .current_dir(self.directory.path())

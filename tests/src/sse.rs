@@ -40,7 +40,8 @@ impl SseReader {
     pub async fn next(&mut self) -> Result<Option<SseFrame>> {
         loop {
             if let Some((frame, rest)) = self.unread.split_once("\n\n") {
-                let (frame, rest) = (parse(frame), rest.to_owned());
+                let frame = parse(frame);
+                let rest = rest.to_owned();
                 self.unread = rest;
                 return Ok(Some(frame));
             }

@@ -159,10 +159,8 @@ async fn walk(
     range: Range,
     mut each: impl FnMut(StoredEvent) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let (all, progress) = (
-        LogFilter::default(),
-        ProgressLine::new(Some(range.until - range.after)),
-    );
+    let all = LogFilter::default();
+    let progress = ProgressLine::new(Some(range.until - range.after));
     let mut at = range.after;
     while at < range.until {
         let rest = u32::try_from(range.until - at).unwrap_or(u32::MAX);

@@ -48,9 +48,10 @@ pub(super) async fn run(
         .iter()
         .map(|projection| projection.model().name)
         .collect();
-    let names = match rebuild.all {
-        true => known.iter().map(|text| (*text).to_owned()).collect(),
-        false => rebuild.projections.clone(),
+    let names = if rebuild.all {
+        known.iter().map(|text| (*text).to_owned()).collect()
+    } else {
+        rebuild.projections.clone()
     };
     for name in &names {
         let known = known.contains(&name.as_str());

@@ -48,7 +48,8 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     if let Some(key) = &event_key {
         check_event_key(&*engine, key).await?;
     }
-    let (tasks, serving) = (BackgroundTasks::new(), BackgroundTasks::new());
+    let tasks = BackgroundTasks::new();
+    let serving = BackgroundTasks::new();
     let metrics = (telemetry::metrics(&tasks), config.metrics_open);
     let master = config.master_key()?.clone();
     let followers = LogConsumers {
@@ -58,7 +59,8 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
         },
         relay: config.nats.clone().zip(event_key),
     };
-    let (identity, times) = (config.identity()?, config.times);
+    let identity = config.identity()?;
+    let times = config.times;
     let opened = Arc::clone(&engine);
     let app = App::start(opened, master, identity, metrics, times, followers, &tasks).await;
     let app = match app {
@@ -120,7 +122,9 @@ async fn check_rights(engine: &dyn Engine) -> anyhow::Result<()> {
     let rights = rights.context("the rights of the database login cannot be read")?;
     rights.check()?;
     if rights.is_superuser || rights.owns_log {
-        let (login, superuser, owner) = (&rights.login, rights.is_superuser, rights.owns_log);
+        let login = &rights.login;
+        let superuser = rights.is_superuser;
+        let owner = rights.owns_log;
         tracing::warn!(
             event = "db.privileged_login",
             login,

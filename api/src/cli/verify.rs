@@ -128,7 +128,8 @@ async fn chain(
     drop(progress);
     Ok(match found {
         Verification::Intact { after, head } => {
-            let (events, hash) = (head.position, hex(&head.hash));
+            let events = head.position;
+            let hash = hex(&head.hash);
             match (after, archive) {
                 (0, _) => println!("chain intact: {events} events, head {hash}"),
                 (_, Some(_)) => {
@@ -225,7 +226,8 @@ async fn one(
     keys: Option<&mut KeyCheck<'_>>,
 ) -> anyhow::Result<Result<(), String>> {
     let path = directory.join(&archive.file_name);
-    let (first, last) = (archive.partition.after() + 1, archive.partition.last());
+    let first = archive.partition.after() + 1;
+    let last = archive.partition.last();
     let shown = path.display();
     if !path.try_exists()? {
         return Ok(Err(format!(
@@ -282,7 +284,8 @@ async fn retained_events(
     engine: &dyn Engine,
     archive: &ArchivedPartition,
 ) -> anyhow::Result<Vec<file::RetainedEvent>> {
-    let (mut kept, mut after) = (Vec::new(), archive.partition.after());
+    let mut kept = Vec::new();
+    let mut after = archive.partition.after();
     loop {
         let events = engine.retained_events(after, PAGE).await?;
         let Some(last) = events.last() else {

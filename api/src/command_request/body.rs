@@ -23,7 +23,8 @@ pub(super) fn check_media_type(parts: &Parts, body: &Body) -> Result<(), Problem
         return Ok(());
     }
     let mut kinds = parts.headers.get_all(header::CONTENT_TYPE).iter();
-    let (kind, second) = (kinds.next(), kinds.next());
+    let kind = kinds.next();
+    let second = kinds.next();
     let kind = kind.filter(|_| second.is_none());
     let kind = kind.and_then(|kind| kind.to_str().ok()?.split(';').next());
     let kind = kind.unwrap_or_default().trim();
@@ -61,7 +62,8 @@ impl CommandRequest {
         &self,
         parse: impl FnOnce(B) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let (bytes, caller) = (self.body.clone(), self.caller.clone());
+        let bytes = self.body.clone();
+        let caller = self.caller.clone();
         let read = move || {
             let body: B = parse_json(&bytes)?;
             caller.require_tenant(body.tenant_id())?;
@@ -93,7 +95,8 @@ fn schema_error(path: &serde_path_to_error::Path, error: &serde_json::Error) -> 
     if !error.is_data() {
         return malformed(error);
     }
-    let (said, mut pointer) = (error.to_string(), pointer(path));
+    let said = error.to_string();
+    let mut pointer = pointer(path);
     if let Some(most) = validation::most_elements(&said) {
         let detail = validation::too_many(most);
         return Problem::unacceptable(vec![FieldError { pointer, detail }]);

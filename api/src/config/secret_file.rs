@@ -217,7 +217,9 @@ mod tests {
 
     #[test]
     fn file_of_root_is_taken_from_the_credentials_directory_only() {
-        let (root, own, other) = (0, 1000, 1001);
+        let root = 0;
+        let own = 1000;
+        let other = 1001;
         let owners =
             |place: FilePlacement| [root, own, other].map(|uid| place.allows_owner(uid, own));
         assert_eq!(owners(FilePlacement::Own), [false, true, false]);

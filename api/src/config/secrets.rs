@@ -66,12 +66,14 @@ impl SecretOptions {
 
     /// The secrets; a note of everything that is wrong.
     pub(super) fn resolve(&self, note: Note<'_>) -> SecretInput {
-        let (secret, file) = (self.jwt_secret.as_ref(), self.jwt_secret_file.as_deref());
+        let secret = self.jwt_secret.as_ref();
+        let file = self.jwt_secret_file.as_deref();
         let jwt_secret = given("jwt-secret", secret, file, note);
         if let Some(secret) = &jwt_secret {
             check_secret(secret.expose_secret().as_bytes(), note);
         }
-        let (key, file) = (self.master_key.as_ref(), self.master_key_file.as_deref());
+        let key = self.master_key.as_ref();
+        let file = self.master_key_file.as_deref();
         let master_key = given("master-key", key, file, note).map(|text| {
             let key = MasterKey::parse(text.expose_secret());
             key.map_err(|refused| note("master-key", &refused))

@@ -66,8 +66,10 @@ pub(super) async fn show(client: &DemoClient, cast: &DemoUsers) -> anyhow::Resul
 fn print_line(event: &Value) {
     let number = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     let hash: String = text(event, "/hash").chars().take(16).collect();
-    let (position, version) = (number("/position"), number("/version"));
-    let (kind, role) = (text(event, "/type"), text(event, "/actor/roles/0"));
+    let position = number("/position");
+    let version = number("/version");
+    let kind = text(event, "/type");
+    let role = text(event, "/actor/roles/0");
     let who = if role.is_empty() {
         text(event, "/actor/sub")
     } else {

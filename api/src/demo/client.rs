@@ -102,7 +102,8 @@ impl DemoClient {
             step.expected
         );
         if status.is_client_error() {
-            let (code, detail) = (text(&answer, "/code"), text(&answer, "/detail"));
+            let code = text(&answer, "/code");
+            let detail = text(&answer, "/detail");
             println!("  {:<18} {code}: {detail}", "");
         }
         Ok(answer)
@@ -122,9 +123,10 @@ impl DemoClient {
         let response = request.send().await?;
         let status = response.status();
         let bytes = response.bytes().await?;
-        let answer = match bytes.is_empty() {
-            true => Value::Null,
-            false => serde_json::from_slice(&bytes).context("the answer is no JSON")?,
+        let answer = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).context("the answer is no JSON")?
         };
         Ok((status, answer))
     }

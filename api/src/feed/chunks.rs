@@ -69,7 +69,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_of_many_chunks_is_whole_and_knows_its_size() {
-        let (mut chunks, mut whole) = (Chunks::default(), Vec::new());
+        let mut chunks = Chunks::default();
+        let mut whole = Vec::new();
         for number in 0..100 {
             let line = format!("{number}{}\n", "x".repeat(10_000));
             chunks.line().extend_from_slice(line.as_bytes());

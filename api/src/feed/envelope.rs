@@ -21,9 +21,10 @@ pub(super) async fn write(
     phi: phi_visibility::PhiVisibility,
     keyring: &Keyring,
 ) -> Result<(), Problem> {
-    let opened = match phi.includes(&event.event_type) && !event.sealed.is_empty() {
-        true => Some(open(event, keyring).await?),
-        false => None,
+    let opened = if phi.includes(&event.event_type) && !event.sealed.is_empty() {
+        Some(open(event, keyring).await?)
+    } else {
+        None
     };
     let payload = Cow::Borrowed(event.payload.as_str());
     let (data, state) = match opened {

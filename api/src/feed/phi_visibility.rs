@@ -19,9 +19,10 @@ impl PhiVisibility {
     /// What a caller who asks for PHI sees.
     pub(super) fn for_caller(caller: &Caller) -> Result<Self, Problem> {
         caller.require(Permission::ReadFeedPhi)?;
-        Ok(match Permission::ReadDrafts.is_granted_to(&caller.roles) {
-            true => Self::All,
-            false => Self::Released,
+        Ok(if Permission::ReadDrafts.is_granted_to(&caller.roles) {
+            Self::All
+        } else {
+            Self::Released
         })
     }
 

@@ -58,7 +58,8 @@ async fn next(app: &App, subscription: &mut FeedRequest) -> Result<Bytes, Proble
     }
     let reads = subscription.reads(app);
     let (page, turn) = subscription.page(app, &reads).await?;
-    let (mut chunk, pace) = (Vec::new(), YieldPacer::begin());
+    let mut chunk = Vec::new();
+    let pace = YieldPacer::begin();
     for event in page.events {
         let head = format!(
             "id: {}\nevent: {}\ndata: ",

@@ -39,9 +39,10 @@ impl ReadRequest {
         let shown = self.wait_for_freshness(app).await?;
         let limit = query.limit as usize;
         query.limit += 1;
-        let long = match limit > LONG_PAGE {
-            true => app.long_page(ShareOwner::Tenant(self.tenant)).await?,
-            false => None,
+        let long = if limit > LONG_PAGE {
+            app.long_page(ShareOwner::Tenant(self.tenant)).await?
+        } else {
+            None
         };
         let reads = app.reads(self.tenant);
         let turn = reads.model_turn().await?;

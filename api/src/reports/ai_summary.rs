@@ -95,7 +95,8 @@ fn describe_result(output: &Map<String, Value>) -> Option<String> {
         .iter()
         .filter_map(|(name, payload)| describe_member(name, payload))
         .collect();
-    let (model, task) = (word("ai_model_code")?, word("output_type")?);
+    let model = word("ai_model_code")?;
+    let task = word("output_type")?;
     Some(format!("{model} ({task}): {}\n", parts.join("; ")))
 }
 
@@ -133,7 +134,8 @@ pub(super) async fn study_of(
     output: AiOutputId,
 ) -> Result<StudyId, Problem> {
     wait_for_read_models(app, tenant).await?;
-    let (reads, ids) = (app.reads(tenant), [output.as_uuid()]);
+    let reads = app.reads(tenant);
+    let ids = [output.as_uuid()];
     let rows = reads.rows(&ai_outputs::MODEL, &ids).await?;
     let study = rows.first().and_then(ai_outputs::study_of);
     study.ok_or_else(Problem::not_found)

@@ -63,7 +63,8 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     let standings =
         standings.unwrap_or(&[CriticalResultStatus::Open, CriticalResultStatus::Overdue]);
     let page = critical_results::page(read.tenant, standings, page.after, page.limit);
-    let (keyring, now) = (&app.store.keyring, clock::now());
+    let keyring = &app.store.keyring;
+    let now = clock::now();
     let render = async |row: Row| {
         let (resource, phi) = view::opened(&row, keyring).await?;
         document(&resource, phi, now).ok_or_else(Problem::not_found)

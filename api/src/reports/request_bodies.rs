@@ -254,10 +254,8 @@ impl ReportChanges {
 
 impl SectionBody {
     fn parse(self, place: usize, fields: &mut BodyValidator) -> Option<Section> {
-        let (code_at, text_at) = (
-            format!("/sections/{place}/code"),
-            format!("/sections/{place}/text"),
-        );
+        let code_at = format!("/sections/{place}/code");
+        let text_at = format!("/sections/{place}/text");
         let code = fields.required(&code_at, self.code);
         let code = fields.parse(&code_at, code, |text| SectionCode::parse(&text));
         if self.text.is_keep() {

@@ -33,9 +33,10 @@ pub(crate) enum Audience {
 
 impl Audience {
     pub(crate) fn for_caller(caller: &Caller) -> Self {
-        match Permission::ReadDrafts.is_granted_to(&caller.roles) {
-            true => Self::DraftReaders,
-            false => Self::ReleasedReaders,
+        if Permission::ReadDrafts.is_granted_to(&caller.roles) {
+            Self::DraftReaders
+        } else {
+            Self::ReleasedReaders
         }
     }
 
@@ -373,7 +374,8 @@ pub(super) async fn opened(
 ) -> Result<(Versioned<Report>, PhiState), Problem> {
     let mut resource: Versioned<Report> =
         serde_json::from_str(&row.document).map_err(|error| Problem::internal(&error))?;
-    let (stream, patient) = (row.id.into(), resource.state.patient_id);
+    let stream = row.id.into();
+    let patient = resource.state.patient_id;
     let parts = render::opened_by(row, stream, patient, keyring, SealedPhi::open_each).await?;
     let state = parts.state();
     if let OpenedPhi::Open(parts) = parts {

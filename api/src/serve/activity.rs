@@ -66,7 +66,8 @@ impl Activity {
 
     /// When to look again; `None` if the connection has been idle for too long.
     fn deadline(&self) -> Option<Instant> {
-        let (state, now) = (self.state(), Instant::now());
+        let state = self.state();
+        let now = Instant::now();
         if state.in_flight > 0 {
             return Some(now + IDLE_TIMEOUT);
         }
@@ -106,7 +107,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_a_first_request_ends_after_ten_seconds() {
-        let (activity, began) = (Activity::begin(), Instant::now());
+        let activity = Activity::begin();
+        let began = Instant::now();
         activity.ended().await;
         assert_eq!(began.elapsed().as_secs(), 10);
     }

@@ -376,7 +376,8 @@ mod tests {
         tokio::time::pause();
         let limits = admission(4, 100, &[]);
         let [busy, asked, asked_later, silent] = [1, 2, 3, 4].map(|last| format!("192.0.2.{last}"));
-        let (busy, asked) = (admit(&limits, &busy).await, admit(&limits, &asked).await);
+        let busy = admit(&limits, &busy).await;
+        let asked = admit(&limits, &asked).await;
         let asked_later = admit(&limits, &asked_later).await;
         let silent = admit(&limits, &silent).await;
         let _request = busy.activity().request();

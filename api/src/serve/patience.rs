@@ -56,7 +56,8 @@ mod tests {
 
     /// How many seconds a client is waited for that takes `bytes` every `every` seconds.
     fn waited(bytes: usize, every: u32) -> u32 {
-        let (begin, mut patience) = (Instant::now(), WriteBudget::new());
+        let begin = Instant::now();
+        let mut patience = WriteBudget::new();
         let mut second = 0;
         while second < 10_000 {
             let deadline = patience.wait(begin + SECOND * second);
@@ -88,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_client_that_was_quick_earns_no_more_than_the_limit() {
-        let (now, mut patience) = (Instant::now(), WriteBudget::new());
+        let now = Instant::now();
+        let mut patience = WriteBudget::new();
         patience.wait(now);
         patience.took(1 << 30, now + SECOND);
         assert_eq!(patience.wait(now), now + WRITE_TIMEOUT);

@@ -94,7 +94,8 @@ impl Body for ResponseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (hint, rest) = (self.body.size_hint(), self.rest() as u64);
+        let hint = self.body.size_hint();
+        let rest = self.rest() as u64;
         let mut whole = SizeHint::new();
         whole.set_lower(hint.lower().saturating_add(rest));
         if let Some(upper) = hint.upper() {

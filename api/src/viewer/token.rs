@@ -229,7 +229,8 @@ mod tests {
             };
             tokens.fresh(holder, &study())
         };
-        let (own, first) = (of_tenant(1), of_tenant(2));
+        let own = of_tenant(1);
+        let first = of_tenant(2);
         tokens.note_use(&own);
         tokens.note_use(&first);
         for _ in 0..20_000 {

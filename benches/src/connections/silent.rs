@@ -37,7 +37,8 @@ impl Silent {
         for number in 0..CONNECTIONS {
             let from = address_of(number).context("too many addresses")?;
             let mut raw = Raw::connect(address, from).await?;
-            let (opened, open) = (Instant::now(), Arc::clone(&self.0));
+            let opened = Instant::now();
+            let open = Arc::clone(&self.0);
             open.fetch_add(1, Ordering::Relaxed);
             waiting.spawn(async move {
                 let is_closed = raw.closed().await.is_some();

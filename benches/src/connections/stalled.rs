@@ -58,7 +58,8 @@ async fn one(address: String, token: String, number: u32) -> anyhow::Result<Stal
         let headers = [("authorization", bearer.as_str())];
         bytes.extend(frames::get(2 * stream + 1, path, &headers));
     }
-    let (mut raw, opened) = (Raw::connect(&address, FROM).await?, Instant::now());
+    let mut raw = Raw::connect(&address, FROM).await?;
+    let opened = Instant::now();
     raw.stream.write_all(&bytes).await?;
     let mut open: BTreeSet<u32> = (0..STREAMS).map(|stream| 2 * stream + 1).collect();
     let mut seen = Stalled::default();

@@ -106,7 +106,8 @@ async fn make(
     const CONCURRENCY: usize = 8;
     let mut makers = JoinSet::new();
     for maker in 0..CONCURRENCY {
-        let (mut connection, body) = (admin(site).await?, body.clone());
+        let mut connection = admin(site).await?;
+        let body = body.clone();
         makers.spawn(async move {
             for number in (maker..count).step_by(CONCURRENCY) {
                 made(&mut connection, path, &body(number)).await?;

@@ -28,7 +28,8 @@ pub(crate) struct Probed {
 impl Probed {
     /// One probe after the other is due, whatever became of the one before.
     pub(crate) async fn run(address: String, duration: Duration) -> anyhow::Result<Probed> {
-        let (began, mut tick) = (Instant::now(), interval(PROBE_EVERY));
+        let began = Instant::now();
+        let mut tick = interval(PROBE_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut probes = JoinSet::new();
         loop {
@@ -77,7 +78,8 @@ pub(crate) struct Seen {
 
 impl Watch {
     pub(crate) fn start(server: &Server) -> Self {
-        let (stop, mut looking) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut looking = JoinSet::new();
         looking.spawn(look(server.address.clone(), Arc::clone(&stop)));
         Self { stop, looking }
     }
@@ -90,7 +92,8 @@ impl Watch {
 }
 
 async fn look(address: String, stop: Arc<AtomicBool>) -> Seen {
-    let (mut seen, mut tick) = (Seen::default(), interval(LOOK_EVERY));
+    let mut seen = Seen::default();
+    let mut tick = interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while !stop.load(Ordering::Relaxed) {
         tick.tick().await;

@@ -55,7 +55,8 @@ impl Work {
     /// Begins cases for so long, and waits for the last of them.
     pub(crate) async fn run(self: Arc<Self>, duration: Duration) -> anyhow::Result<Figures> {
         let figures = Arc::new(Mutex::new(Figures::default()));
-        let (began, mut tick) = (Instant::now(), interval(A_CASE_EVERY));
+        let began = Instant::now();
+        let mut tick = interval(A_CASE_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut cases = JoinSet::new();
         loop {
@@ -63,7 +64,8 @@ impl Work {
             if due - began >= duration {
                 break;
             }
-            let (work, figures) = (Arc::clone(&self), Arc::clone(&figures));
+            let work = Arc::clone(&self);
+            let figures = Arc::clone(&figures);
             cases.spawn(case::run(work, figures, due));
         }
         cases.join_all().await;

@@ -18,7 +18,8 @@ impl<'a> Names<'a> {
 
     /// The pointer up to the first member that the schema does not name.
     pub(super) fn known_part(&self, data: &Value, pointer: &str) -> String {
-        let (mut told, mut at) = (String::new(), Some(data));
+        let mut told = String::new();
+        let mut at = Some(data);
         for step in pointer.split('/').skip(1) {
             let name = step.replace("~1", "/").replace("~0", "~");
             let is_index = at.is_some_and(Value::is_array);

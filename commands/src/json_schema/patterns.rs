@@ -145,7 +145,8 @@ struct Syntax {
 impl Syntax {
     fn new(pattern: &str) -> Self {
         let mut syntax = Self::default();
-        let (mut is_escaped, mut is_in_class) = (false, false);
+        let mut is_escaped = false;
+        let mut is_in_class = false;
         for (at, sign) in pattern.char_indices() {
             if is_escaped {
                 syntax.classes += usize::from(matches!(sign, 'p' | 'P'));

@@ -70,7 +70,8 @@ impl Policy for EscalateCriticalResults {
         let Ok(raised) = serde_json::from_str::<PendingEscalation>(&timer.value) else {
             return Ok(TimerOutcome::Done);
         };
-        let (correlation, cause) = (raised.correlation_id, raised.event_id);
+        let correlation = raised.correlation_id;
+        let cause = raised.event_id;
         let request = CommandEnvelope::system(timer.tenant_id, correlation, cause, None);
         let mark = MarkOverdue(raised.report_id);
         match executor.execute(&request, &mark).await {

@@ -153,9 +153,10 @@ impl UseCase for LinkStudy {
             return Ok((*study).clone());
         };
         let order_id = self.order_id;
-        let command = match order.state.patient_id == study.state.patient_id {
-            true => Command::Link { order_id },
-            false => Command::MarkConflict { order_id },
+        let command = if order.state.patient_id == study.state.patient_id {
+            Command::Link { order_id }
+        } else {
+            Command::MarkConflict { order_id }
         };
         work.decide::<Study>(self.study_id, command).await
     }

@@ -71,7 +71,9 @@ pub(super) fn undecodable_event(
     event: &StoredEvent,
     unreadable: &EventReadError,
 ) -> RejectedEffect {
-    let (policy, position, reason) = (policy.name(), event.position, error_chain(unreadable));
+    let policy = policy.name();
+    let position = event.position;
+    let reason = error_chain(unreadable);
     tracing::error!(
         event = "policy.event_undecodable",
         policy,

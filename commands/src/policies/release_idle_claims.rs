@@ -99,7 +99,8 @@ impl Policy for ReleaseIdleClaims {
         let Ok(claim) = serde_json::from_str::<TrackedClaim>(&timer.value) else {
             return Ok(TimerOutcome::Done);
         };
-        let (correlation, cause) = (claim.correlation_id, claim.event_id);
+        let correlation = claim.correlation_id;
+        let cause = claim.event_id;
         let request = CommandEnvelope::system(timer.tenant_id, correlation, cause, None);
         let release = ReleaseIdle {
             claim,
@@ -161,7 +162,8 @@ impl ReleaseIdle {
             ..
         } = self.claim;
         let item = WorklistItemId::derive(study_id);
-        let (report, looks) = (ReportId::derive(study_id), StudyAccessId::derive(study_id));
+        let report = ReportId::derive(study_id);
+        let looks = StudyAccessId::derive(study_id);
         let words = [
             work.last_activity_by::<WorklistItem>(item, by, since)
                 .await?,
@@ -190,7 +192,8 @@ impl UseCase for ReleaseIdle {
         let id = WorklistItemId::derive(self.claim.study_id);
         let item = work.read::<WorklistItem>(id).await?;
         let item = item.ok_or_else(|| DomainError::from(worklist_item::Error::NotFound))?;
-        let (radiologist_id, claimed_at) = (self.claim.radiologist_id, self.claim.claimed_at);
+        let radiologist_id = self.claim.radiologist_id;
+        let claimed_at = self.claim.claimed_at;
         let held = Assignment {
             assigned_radiologist_id: radiologist_id,
             claimed_at,

@@ -46,9 +46,10 @@ impl Policy for ReopenForLateImages {
     }
 
     fn memory_keys(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
-        match *cause.event.stream_type == *Study::STREAM_TYPE {
-            true => vec![cause.memory(READ, cause.event.stream_id)],
-            false => Vec::new(),
+        if *cause.event.stream_type == *Study::STREAM_TYPE {
+            vec![cause.memory(READ, cause.event.stream_id)]
+        } else {
+            Vec::new()
         }
     }
 

@@ -95,7 +95,8 @@ fn learn(models: &mut Models, event: ai_model::Event) -> Result<(), EventReadErr
 }
 
 fn asked(models: &Models, study: &study::Available) -> Vec<Effect> {
-    let (modality, body_part) = (&study.details.modality_code, &study.details.body_part);
+    let modality = &study.details.modality_code;
+    let body_part = &study.details.body_part;
     let fits =
         |model: &AiModel| model.is_active && model.matches(Some(modality), body_part.as_ref());
     let matching = models.iter().filter(|(_, model)| fits(model));

@@ -135,12 +135,11 @@ impl Runner {
         while leadership.held() && !self.stop.is_cancelled() {
             let before = log.position();
             let events = log.next().await?;
-            let goes_on = match events.is_empty() {
-                true => log.commit_idle().await?,
-                false => {
-                    self.react(&mut log, &events, leadership, &mut timers)
-                        .await?
-                }
+            let goes_on = if events.is_empty() {
+                log.commit_idle().await?
+            } else {
+                self.react(&mut log, &events, leadership, &mut timers)
+                    .await?
             };
             let fired = goes_on
                 && timers
@@ -151,9 +150,10 @@ impl Runner {
             }
             self.note(&log);
             let next = async {
-                match log.position() == before {
-                    true => log.wait(timers.next()).await,
-                    false => log.delay_batch().await,
+                if log.position() == before {
+                    log.wait(timers.next()).await
+                } else {
+                    log.delay_batch().await
                 }
             };
             tokio::select! {
@@ -171,7 +171,8 @@ impl Runner {
             .iter()
             .flat_map(|policy| policy.event_types().iter().copied())
             .collect();
-        let (engine, tail) = (Arc::clone(&store.engine), Arc::clone(&store.tail));
+        let engine = Arc::clone(&store.engine);
+        let tail = Arc::clone(&store.tail);
         match Subscription::resume(engine, tail, POLICIES, types).await? {
             Ok(log) => {
                 self.progress.refused.send_replace(None);
@@ -251,8 +252,10 @@ impl Runner {
         causes: &[Cause<'_>],
         recall: &mut PolicyMemory,
     ) -> (Vec<PlannedEffect>, Vec<RejectedEffect>) {
-        let (mut planned, mut refusals) = (Vec::new(), Vec::new());
-        let (oldest_ms, pace) = (clock::now_ms() - EFFECTS_WITHIN_MS, YieldPacer::begin());
+        let mut planned = Vec::new();
+        let mut refusals = Vec::new();
+        let oldest_ms = clock::now_ms() - EFFECTS_WITHIN_MS;
+        let pace = YieldPacer::begin();
         for (policy, cause) in self.listening(causes) {
             pace.rest().await;
             match policy.react(cause, recall) {
@@ -311,7 +314,8 @@ impl Runner {
             request,
             position,
         } = planned;
-        let (mut pause, mut before) = (INITIAL_BACKOFF, None);
+        let mut pause = INITIAL_BACKOFF;
+        let mut before = None;
         loop {
             let Err(error) = effect.carry_out(&self.executor, request).await else {
                 metrics::counter!("roentgen_policy_effects_total", "effect" => label.clone())
@@ -349,9 +353,11 @@ impl Runner {
 /// one event may be what it panics at.
 async fn supervise(runner: Runner, leadership: Leadership, tasks: BackgroundTasks) {
     let runner = Arc::new(runner);
-    let (mut pause, mut position) = (ERROR_BACKOFF, runner.progress.position());
+    let mut pause = ERROR_BACKOFF;
+    let mut position = runner.progress.position();
     loop {
-        let (again, leadership) = (Arc::clone(&runner), leadership.clone());
+        let again = Arc::clone(&runner);
+        let leadership = leadership.clone();
         let run = tasks.run_isolated(async move { again.run(leadership).await });
         let Err(ended) = run.await else { return };
         let reached = runner.progress.position();
@@ -363,9 +369,10 @@ async fn supervise(runner: Runner, leadership: Leadership, tasks: BackgroundTask
             "policy runner restarted",
         );
         metrics::counter!("roentgen_policy_restarts_total").increment(1);
-        pause = match reached > position {
-            true => ERROR_BACKOFF,
-            false => pause,
+        pause = if reached > position {
+            ERROR_BACKOFF
+        } else {
+            pause
         };
         position = reached;
         runner.pause(pause).await;

@@ -56,7 +56,8 @@ impl Timers {
             return Ok(true);
         }
         let engine = &executor.store().engine;
-        let (now_ms, mut changes) = (clock::now_ms(), SubscriptionChanges::default());
+        let now_ms = clock::now_ms();
+        let mut changes = SubscriptionChanges::default();
         let earliest = engine.due_timers(TIMERS_PER_BATCH).await?;
         let is_due = |entry: &MemoryEntry| entry.due_at_ms.is_some_and(|at| at <= now_ms);
         for timer in earliest.iter().filter(|entry| is_due(entry)) {
@@ -86,7 +87,8 @@ async fn next_due(
         Ok(TimerOutcome::Done) => None,
         Ok(TimerOutcome::Reschedule(time)) => Some(time.as_millis()),
         Err(error) => {
-            let (failure, reason) = (FailureKind::classify(&error), error::error_chain(&error));
+            let failure = FailureKind::classify(&error);
+            let reason = error::error_chain(&error);
             if !failure.should_retry(Duration::ZERO) {
                 failure.record_final_failure(policy.name(), None, &reason);
                 return None;

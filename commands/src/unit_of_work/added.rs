@@ -51,9 +51,10 @@ impl UnitOfWork<'_> {
             return Ok(key.clone());
         }
         let tenant = self.context.tenant_id;
-        let finding = match self.trusts_guesses {
-            true => KeyLookup::Optimistic,
-            false => KeyLookup::Verified,
+        let finding = if self.trusts_guesses {
+            KeyLookup::Optimistic
+        } else {
+            KeyLookup::Verified
         };
         let keyring = &self.store.keyring;
         let WriteKey { key, new } = keyring.key_for_write(tenant, patient, finding).await?;

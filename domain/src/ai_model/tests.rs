@@ -90,11 +90,10 @@ fn where_the_secret_lies_is_no_part_of_the_resource() {
 /// What either side leaves open matches; words match in any case.
 #[test]
 fn matches_images_of_its_modality_and_body_part() {
-    let (ct, mr) = (
-        ModalityCode::parse("ct").ok(),
-        ModalityCode::parse("MR").ok(),
-    );
-    let (head, chest) = (BodyPart::parse(" HEAD").ok(), BodyPart::parse("CHEST").ok());
+    let ct = ModalityCode::parse("ct").ok();
+    let mr = ModalityCode::parse("MR").ok();
+    let head = BodyPart::parse(" HEAD").ok();
+    let chest = BodyPart::parse("CHEST").ok();
     let model = head_triage();
     for (modality, body_part, expected) in [
         (&ct, &head, true),

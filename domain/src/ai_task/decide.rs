@@ -64,8 +64,10 @@ fn is_repeat(task: &AiTask, told: Option<&Text>) -> bool {
 }
 
 fn transition(task: &AiTask, to: StatusChange, context: &Context) -> Result<Event, Error> {
-    let (ai_task_id, request) = (task.request.task_id(), &task.request);
-    let (imaging_study_id, patient_id) = (request.imaging_study_id, request.patient_id);
+    let ai_task_id = task.request.task_id();
+    let request = &task.request;
+    let imaging_study_id = request.imaging_study_id;
+    let patient_id = request.patient_id;
     let task_type = request.task_type;
     let event = match to.status {
         Status::Queued => {

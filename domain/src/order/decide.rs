@@ -71,10 +71,8 @@ fn unchanged(order: &Order, update: &Update, to: Status) -> bool {
         cancellation_reason,
         metadata,
     } = update;
-    let (start, end) = (
-        order.progress.performed_start_at(),
-        order.performed_end_at(),
-    );
+    let start = order.progress.performed_start_at();
+    let end = order.performed_end_at();
     to == order.progress.status()
         && is_already(scheduled_slot_id, order.scheduled_slot_id.as_ref())
         && is_already(performed_start_at, start.as_ref())
@@ -123,7 +121,8 @@ fn transition(
     if from == to {
         return Ok(None);
     }
-    let (order_id, patient_id) = (order.id(), order.patient_id);
+    let order_id = order.id();
+    let patient_id = order.patient_id;
     let event = match to {
         Status::Requested => return Err(Error::InvalidTransition { from, to }),
         Status::Scheduled => Event::Scheduled(Scheduled {

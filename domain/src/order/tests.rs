@@ -151,7 +151,8 @@ fn moves_forward_only_and_never_out_of_a_final_status() {
 
 #[test]
 fn start_is_not_after_end() {
-    let (early, late) = (minutes_from_now(-30), minutes_from_now(-10));
+    let early = minutes_from_now(-30);
+    let late = minutes_from_now(-10);
     let complete = |start, end| {
         update(|update| {
             update.status = Some(Status::Completed);

@@ -271,7 +271,8 @@ impl Content {
 
     /// This content with changes laid over it.
     pub(super) fn merged_with(&self, changes: &ContentChanges) -> Self {
-        let (before, changes) = (self.clone(), changes.clone());
+        let before = self.clone();
+        let changes = changes.clone();
         Self {
             clinical_history: changes.clinical_history.apply(before.clinical_history),
             technique: changes.technique.apply(before.technique),

@@ -143,7 +143,8 @@ fn cancel() -> Command {
 
 /// The events that these commands lead to, one after the other; each has to be accepted.
 fn after(commands: impl IntoIterator<Item = Command>) -> Vec<Event> {
-    let (mut events, mut state) = (Vec::new(), None);
+    let mut events = Vec::new();
+    let mut state = None;
     for command in commands {
         for event in Report::decide(state.as_ref(), command, &context()).unwrap() {
             state = Some(Report::evolve(state, event.clone()).unwrap());

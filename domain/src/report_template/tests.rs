@@ -97,14 +97,10 @@ fn structured_and_hybrid_ones_need_a_schema() {
 
 #[test]
 fn fits_where_modality_and_body_part_are_the_same_or_not_said() {
-    let (ct, mr) = (
-        ModalityCode::parse("CT").unwrap(),
-        ModalityCode::parse("MR").unwrap(),
-    );
-    let (head, chest) = (
-        BodyPart::parse("HEAD").unwrap(),
-        BodyPart::parse("CHEST").unwrap(),
-    );
+    let ct = ModalityCode::parse("CT").unwrap();
+    let mr = ModalityCode::parse("MR").unwrap();
+    let head = BodyPart::parse("HEAD").unwrap();
+    let chest = BodyPart::parse("CHEST").unwrap();
     let template = ct_head();
     assert!(template.applies_to(Some(&ct), Some(&head)));
     assert!(template.applies_to(None, None));

@@ -85,9 +85,10 @@ fn release(
         Lifecycle::Claimed(held) | Lifecycle::InProgress(held) => {
             authority.check(held)?;
             let own = context.actor.practitioner_id == Some(held.assigned_radiologist_id);
-            let reason = match own {
-                true => ReleaseReason::ByRadiologist,
-                false => ReleaseReason::ByAdmin,
+            let reason = if own {
+                ReleaseReason::ByRadiologist
+            } else {
+                ReleaseReason::ByAdmin
             };
             Ok(vec![released(item, held.assigned_radiologist_id, reason)])
         }

@@ -66,7 +66,8 @@ impl<G> Queue<G> {
         if let Some(units) = self.take(party, units) {
             return Admission::Granted { units };
         }
-        let (units, id) = (self.bounded(units), self.tick());
+        let units = self.bounded(units);
+        let id = self.tick();
         let limit = self.limits.waiting;
         let account = self.account(party);
         if account.callers.len() >= limit {

@@ -214,7 +214,8 @@ async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, Engin
         .fetch_all(&mut *transaction)
         .await
         .map_err(error_class::classify_read)?;
-    let (mut joining, mut live) = (None, None);
+    let mut joining = None;
+    let mut live = None;
     for row in &rivals {
         let columns = PgRowReader::new(row);
         let name = columns.text(0, "name")?.to_owned();

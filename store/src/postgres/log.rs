@@ -135,7 +135,8 @@ impl Postgres {
     ) -> Result<StreamTails, EngineError> {
         let ids: Vec<_> = streams.iter().map(|id| id.as_uuid()).collect();
         let statement = sqlx::query(TAILS).bind(ids).bind(to_bigint(upto));
-        let (mut names, mut end) = (Names::default(), TailsPageLimit::default());
+        let mut names = Names::default();
+        let mut end = TailsPageLimit::default();
         let mut is_cut = false;
         let enough = |event: &StoredEvent| {
             is_cut = end.is_before(event);
@@ -168,7 +169,8 @@ impl Postgres {
     ) -> Result<LogPage, EngineError> {
         let until = after.saturating_add(MAX_POSITIONS_PER_PAGE);
         let head = self.last_link().await?.map_or(0, |pair| pair.0);
-        let (mut names, mut bytes) = (Names::default(), 0);
+        let mut names = Names::default();
+        let mut bytes = 0;
         let mut full = false;
         let statement = page(after, until, limit, filter);
         let decoded = |row: &PgRow| decode(row, &mut names);

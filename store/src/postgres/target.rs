@@ -76,7 +76,8 @@ pub(crate) fn shown(text: &str) -> String {
     };
     let socket = options.get_socket().map(|path| path.display().to_string());
     let host = socket.unwrap_or_else(|| options.get_host().to_owned());
-    let (user, port) = (options.get_username(), options.get_port());
+    let user = options.get_username();
+    let port = options.get_port();
     let database = options.get_database().unwrap_or(user);
     format!("postgres://{user}@{host}:{port}/{database}")
 }

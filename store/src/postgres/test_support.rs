@@ -33,7 +33,8 @@ impl Deref for PostgresFixture {
 
 impl Drop for PostgresFixture {
     fn drop(&mut self) {
-        let (server, name) = (self.server.clone(), self.name.clone());
+        let server = self.server.clone();
+        let name = self.name.clone();
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()

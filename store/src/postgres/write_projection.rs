@@ -107,9 +107,10 @@ impl<'q> ProjectionWrites<'q> {
     fn from_batch(batch: &'q ProjectionBatch) -> Result<Self, EngineError> {
         let mut written = Self::default();
         for (table, rows) in batch.rows.iter().filter(|row| !row.1.is_empty()) {
-            match batch.filling {
-                true => written.copied.push(CopyIn::encode(*table, rows)?),
-                false => written.statements.push(upsert(*table, rows)?),
+            if batch.filling {
+                written.copied.push(CopyIn::encode(*table, rows)?)
+            } else {
+                written.statements.push(upsert(*table, rows)?)
             }
         }
         if !batch.parked.is_empty() {

@@ -182,8 +182,10 @@ impl FoldedBatch {
         touched: ExistingRows,
         streams: Streams,
     ) {
-        let (reached, mut changed) = (touched.rows, touched.changed);
-        let (mut rows, mut moved) = (Vec::new(), Vec::with_capacity(streams.len()));
+        let reached = touched.rows;
+        let mut changed = touched.changed;
+        let mut rows = Vec::new();
+        let mut moved = Vec::with_capacity(streams.len());
         for (stream_id, events) in streams {
             let events = match skip_folded(reached.get(&stream_id.as_uuid()), &events) {
                 Ok([]) => continue,

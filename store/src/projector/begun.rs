@@ -76,7 +76,8 @@ impl StreamScanner {
         if ids.is_empty() {
             return Ok(streams);
         }
-        let (engine, upto) = (Arc::clone(&self.engine), self.upto);
+        let engine = Arc::clone(&self.engine);
+        let upto = self.upto;
         let (tails, looked) = tokio::join!(engine.stream_tails(&ids, upto), self.scan_ahead());
         looked?;
         let tails = tails?;

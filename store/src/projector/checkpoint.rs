@@ -34,7 +34,8 @@ pub async fn checkpoint_mismatch(
         Some(_) => "has a different event there",
         None => "ends earlier",
     };
-    let (projection, position) = (projection.to_owned(), checkpoint.position);
+    let projection = projection.to_owned();
+    let position = checkpoint.position;
     Ok(Some(CheckpointAhead {
         projection,
         position,

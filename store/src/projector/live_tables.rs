@@ -32,9 +32,10 @@ pub(super) async fn create_missing_generations(
         return engine.create_tables(&[]).await;
     }
     let upto = engine.head().await?.position;
-    let state = match generations.is_empty() && upto < BACKFILL_THRESHOLD {
-        true => GenerationState::Live,
-        false => GenerationState::Filling { upto },
+    let state = if generations.is_empty() && upto < BACKFILL_THRESHOLD {
+        GenerationState::Live
+    } else {
+        GenerationState::Filling { upto }
     };
     let new = missing.iter().map(|projection| NewGeneration {
         tables: projection.tables(1),

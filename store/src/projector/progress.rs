@@ -144,7 +144,8 @@ mod tests {
 
     #[tokio::test]
     async fn events_are_wanted_when_somebody_waits_for_them() {
-        let (progress, head) = (ProjectionProgress::new(), watch::Sender::new(20));
+        let progress = ProjectionProgress::new();
+        let head = watch::Sender::new(20);
         progress.set(10);
         let mut wanted = pin!(progress.wait_for_demand(10, head.subscribe()));
         assert!(poll!(&mut wanted).is_pending());
@@ -161,7 +162,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_log_does_not_have_is_not_wanted() {
-        let (progress, head) = (ProjectionProgress::new(), watch::Sender::new(20));
+        let progress = ProjectionProgress::new();
+        let head = watch::Sender::new(20);
         let mut wanted = pin!(progress.wait_for_demand(10, head.subscribe()));
         let mut reader = pin!(progress.wait_for(21, Instant::now() + LONG));
         assert!(poll!(&mut reader).is_pending());
@@ -172,7 +174,8 @@ mod tests {
 
     #[tokio::test]
     async fn expired_waiter_does_not_hide_others() {
-        let (progress, head) = (ProjectionProgress::new(), watch::Sender::new(20));
+        let progress = ProjectionProgress::new();
+        let head = watch::Sender::new(20);
         let in_vain = progress.wait_for(u64::MAX, Instant::now() + LONG);
         let mut in_vain = Box::pin(in_vain);
         assert!(poll!(&mut in_vain).is_pending());

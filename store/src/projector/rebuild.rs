@@ -113,9 +113,10 @@ impl RebuildService {
             let shape = format!("{}_v{}", it.model, it.version);
             let is_free = is_over || !self.engine.is_leased(&shape).await?;
             let done = is_free && self.engine.drop_generation(&it).await?;
-            dropped.push(match done {
-                true => DropOutcome::Dropped(it.name),
-                false => DropOutcome::InUse(it.name),
+            dropped.push(if done {
+                DropOutcome::Dropped(it.name)
+            } else {
+                DropOutcome::InUse(it.name)
             });
         }
         Ok(dropped)

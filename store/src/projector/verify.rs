@@ -59,10 +59,12 @@ async fn compare_all(
     mut verifier: RowVerifier<'_>,
     goes_on: impl Fn() -> bool,
 ) -> Result<RowVerification, EngineError> {
-    let (kind, upto) = (member.projection.stream_type(), member.checkpoint.position);
+    let kind = member.projection.stream_type();
+    let upto = member.checkpoint.position;
     let mut beginnings = StreamScanner::new(engine, kind, 0, upto);
     let mut made = folded(member, beginnings.next().await?).await;
-    let (mut read, mut reached) = (beginnings.next().await?, 0);
+    let mut read = beginnings.next().await?;
+    let mut reached = 0;
     while let Some(now) = made {
         if !goes_on() {
             return Ok(RowVerification::Aborted);
@@ -184,7 +186,8 @@ impl<'a> RowVerifier<'a> {
             .collect();
         let id = ids.iter().find(|id| stuck.get(id) != self.parked.get(id))?;
         let at = |number: Option<&u64>| number.map_or("nowhere".to_owned(), u64::to_string);
-        let (stuck, parked) = (at(stuck.get(id)), at(self.parked.get(id)));
+        let stuck = at(stuck.get(id));
+        let parked = at(self.parked.get(id));
         Some(format!(
             "stream {id} fails to fold at position {stuck} but is parked at {parked}"
         ))
@@ -192,10 +195,8 @@ impl<'a> RowVerifier<'a> {
 
     /// What is there beside what was compared.
     async fn compare_counts(&self) -> Result<RowVerification, EngineError> {
-        let (kind, upto) = (
-            self.member.projection.stream_type(),
-            self.member.checkpoint.position,
-        );
+        let kind = self.member.projection.stream_type();
+        let upto = self.member.checkpoint.position;
         let streams = self.engine.count_streams(kind, upto).await?;
         if streams != self.checked {
             let checked = self.checked;

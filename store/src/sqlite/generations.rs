@@ -35,7 +35,8 @@ pub(super) async fn all(read: &File) -> Result<Vec<Generation>, EngineError> {
 
 fn decode(row: &SqliteRow) -> Result<Generation, EngineError> {
     let fields = SqliteRowReader::new(row);
-    let (upto, checked) = (fields.number("upto")?, fields.number("checked")?);
+    let upto = fields.number("upto")?;
+    let checked = fields.number("checked")?;
     Ok(Generation {
         name: fields.get("name")?,
         model: fields.get("model")?,
@@ -110,13 +111,12 @@ pub(super) async fn swap(read: &File, table: Table) -> Result<bool, EngineError>
         .fetch_all(&mut *transaction)
         .await
         .map_err(classify)?;
-    let (mut joining, mut live) = (None, None);
+    let mut joining = None;
+    let mut live = None;
     for row in &rivals {
         let fields = SqliteRowReader::new(row);
-        let (name, position) = (
-            fields.get::<String>("name")?,
-            fields.number::<u64>("position")?,
-        );
+        let name = fields.get::<String>("name")?;
+        let position = fields.number::<u64>("position")?;
         match fields.get::<&str>("state")? {
             "live" => live = Some((name, position)),
             _ => joining = (name == table.name()).then_some(position),

@@ -96,7 +96,9 @@ pub(super) async fn tails(
     let query = sqlx::query(include_str!("queries/events_tails.sql"))
         .bind(hex_array(streams.iter().map(|id| id.as_uuid())))
         .bind(int(upto));
-    let (mut events, mut end, mut is_cut) = (Vec::new(), TailsPageLimit::default(), false);
+    let mut events = Vec::new();
+    let mut end = TailsPageLimit::default();
+    let mut is_cut = false;
     let mut rows = reading.fetch(query)?;
     while let Some(row) = rows.try_next().await.map_err(classify)? {
         let event = stored_event(&row)?;
@@ -150,7 +152,8 @@ pub(super) async fn page(
     }
     let mut reading = log.read().await?;
     let query = bound(page_statement(after, to, limit, filter));
-    let (mut events, mut bytes) = (Vec::new(), 0);
+    let mut events = Vec::new();
+    let mut bytes = 0;
     let mut rows = reading.fetch(query)?;
     while let Some(row) = rows.try_next().await.map_err(classify)? {
         let event = stored_event(&row)?;

@@ -41,7 +41,9 @@ pub(super) async fn earliest_due(read: &File, limit: u32) -> Result<Vec<MemoryEn
 pub(super) async fn remember(read: &File, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
     let mut writing = read.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    let (name, from, to) = (batch.subscription, batch.from, batch.to);
+    let name = batch.subscription;
+    let from = batch.from;
+    let to = batch.to;
     if !move_checkpoint(&mut transaction, name, from, to).await? {
         return Ok(false);
     }

@@ -55,7 +55,8 @@ pub(super) async fn rows(
     ids: &[Uuid],
     most_bytes: usize,
 ) -> Result<Vec<Row>, EngineError> {
-    let (model, columns) = (table.model, Dialect::columns(table.model));
+    let model = table.model;
+    let columns = Dialect::columns(table.model);
     let table = DIALECT.table(table);
     let sql = format!(
         "SELECT {columns} FROM {table} WHERE id IN (SELECT unhex(value) FROM json_each(?1)) \
@@ -74,7 +75,8 @@ async fn portion(
     query: SqliteStatement,
     mut portion: RowBatchLimit,
 ) -> Result<Vec<Row>, EngineError> {
-    let (mut found, pace) = (Vec::new(), YieldPacer::begin());
+    let mut found = Vec::new();
+    let pace = YieldPacer::begin();
     let mut rows = reading.fetch(query)?;
     while let Some(next) = rows.try_next().await.map_err(classify)? {
         let next = row(model, &next)?;

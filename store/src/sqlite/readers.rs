@@ -264,7 +264,8 @@ impl Drop for ReadConnection<'_> {
 async fn all_of(
     mut rows: BoxStream<'_, Result<SqliteRow, Error>>,
 ) -> Result<Vec<SqliteRow>, Error> {
-    let (mut all, pace) = (Vec::new(), YieldPacer::begin());
+    let mut all = Vec::new();
+    let pace = YieldPacer::begin();
     while let Some(row) = rows.try_next().await? {
         all.push(row);
         pace.rest().await;

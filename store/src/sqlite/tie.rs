@@ -36,7 +36,8 @@ pub(super) async fn tie(
     fingerprint: &[u8],
     tying: KeyBinding,
 ) -> Result<Option<KeyMismatch>, EngineError> {
-    let (in_log, in_keys) = (meta(log).await?, meta(keys).await?);
+    let in_log = meta(log).await?;
+    let in_keys = meta(keys).await?;
     if let Some(misfit) = misfit(log, keys, (&in_log, &in_keys), fingerprint).await? {
         return Ok(Some(misfit));
     }

@@ -122,7 +122,8 @@ proptest! {
     #[test]
     fn cache_is_what_a_plain_search_says(steps in steps()) {
         let budget = 8 * KIB;
-        let (mut cache, mut naive) = (WeightedLru::new(budget), Naive::default());
+        let mut cache = WeightedLru::new(budget);
+        let mut naive = Naive::default();
         for (value, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Put { owner, key, bytes } => {

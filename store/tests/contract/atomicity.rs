@@ -213,7 +213,8 @@ async fn a_poisoned_append_fails_alone(bed: &ContractDatabase) {
 /// Not a race that was lost, but a program that is wrong: the log would have a hole.
 async fn what_is_no_append_is_refused(bed: &ContractDatabase) {
     let node = bed.node().await;
-    let (one, two) = (stream(), stream());
+    let one = stream();
+    let two = stream();
     let wrong = [
         (
             "no check",

@@ -55,7 +55,9 @@ async fn a_list_ends_where_its_rows_are_heavy_and_goes_on(bed: &ContractDatabase
     project(&node, "leader").await;
     let streams = make_heavy(&node, 60).await;
     projected_all(&node).await;
-    let (mut listed, mut after, mut pages) = (Vec::new(), None, 0);
+    let mut listed = Vec::new();
+    let mut after = None;
+    let mut pages = 0;
     loop {
         let query = ListQuery::all(&TALLY, tenant(), after, 500);
         let page = node.engine.live_list(&query).await.unwrap();

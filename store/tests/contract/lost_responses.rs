@@ -36,7 +36,8 @@ async fn nodes(bed: &ContractDatabase) -> (Arc<FaultyEngine>, ContractNode, Cont
 
 /// All that an append can carry.
 fn full() -> Append {
-    let (one, two) = (stream(), stream());
+    let one = stream();
+    let two = stream();
     let mut append = append_to_each(&[(one, 0), (two, 0)]);
     append.claims = vec![claim(key(), one)];
     append.patient_keys = vec![key_of(patient())];

@@ -99,7 +99,8 @@ impl LogModel {
             .iter()
             .find(|version| self.version(version.stream_id) != version.expected);
         if let Some(it) = wrong {
-            let (stream_id, actual) = (it.stream_id, self.version(it.stream_id));
+            let stream_id = it.stream_id;
+            let actual = self.version(it.stream_id);
             return Verdict::Conflict { stream_id, actual };
         }
         for event in &append.events {

@@ -10,7 +10,8 @@ on_postgres_only!(
 
 /// Nothing on these nodes reads the log, so that only the other's word can move what is known of it.
 async fn notification_wakes_other_node(bed: &ContractDatabase) {
-    let (one, other) = (bed.node().await, bed.node().await);
+    let one = bed.node().await;
+    let other = bed.node().await;
     for (writer, reader) in [(&one, &other), (&other, &one)] {
         let mut known = reader.tail.head();
         let appended = writer.append(to(stream(), 0, 3)).await.unwrap();
@@ -24,7 +25,8 @@ async fn notification_wakes_other_node(bed: &ContractDatabase) {
 async fn a_node_that_could_not_listen_for_a_while_hears_what_was_said_meanwhile(
     bed: &ContractDatabase,
 ) {
-    let (one, other) = (bed.node().await, bed.node().await);
+    let one = bed.node().await;
+    let other = bed.node().await;
     let mut known = other.tail.head();
     let mut written = 0;
     for _ in 0..5 {

@@ -32,7 +32,8 @@ async fn a_page_of_heavy_events_ends_early_and_says_where(bed: &ContractDatabase
         }
         node.append(heavy).await.unwrap();
     }
-    let (mut after, mut sizes) = (0, Vec::new());
+    let mut after = 0;
+    let mut sizes = Vec::new();
     while after < events as u64 {
         let page = node
             .engine
@@ -121,7 +122,8 @@ async fn load(nodes: &[Arc<ContractNode>], writers: u64, appends: u64) -> Latenc
         for n in 0..writers {
             let node = Arc::clone(node);
             running.spawn(async move {
-                let (own, mut at) = (stream(), 0);
+                let own = stream();
+                let mut at = 0;
                 let mut took = Vec::new();
                 for round in 0..appends {
                     let count = (n + round) % 3 + 1;
@@ -139,7 +141,8 @@ async fn load(nodes: &[Arc<ContractNode>], writers: u64, appends: u64) -> Latenc
 
 /// Pages through the log from its beginning until it is told that the writers are done and has seen all.
 async fn follow(engine: Arc<dyn Engine>, done: CancellationToken) -> u64 {
-    let (mut seen, mut time) = (0, i64::MIN);
+    let mut seen = 0;
+    let mut time = i64::MIN;
     let mut ids = HashSet::new();
     loop {
         let last = done.is_cancelled();

@@ -187,7 +187,8 @@ async fn is_let_go_once_whoever_asks(bed: &ContractDatabase) {
 
 /// Writers go on with streams that are parked and let go in turns, on another node than the one that projects.
 async fn is_whole_where_it_goes_on_meanwhile(bed: &ContractDatabase) {
-    let (leads, writes) = (bed.node().await, Arc::new(bed.node().await));
+    let leads = bed.node().await;
+    let writes = Arc::new(bed.node().await);
     project(&leads, "leader").await;
     let mut bad = Vec::new();
     for _ in 0..4 {

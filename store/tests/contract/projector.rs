@@ -91,7 +91,8 @@ async fn a_stream_goes_on_where_the_batch_before_is_not_written_yet(bed: &Contra
 }
 
 async fn one_of_two_nodes_leads_and_the_other_takes_over(bed: &ContractDatabase) {
-    let (one, two) = (bed.node().await, Arc::new(bed.node().await));
+    let one = bed.node().await;
+    let two = Arc::new(bed.node().await);
     let (_, leads) = project(&one, "leader").await;
     wait_until("the first leads", async || leads.held(), |flag| *flag).await;
     let (progress, follows) = project(&two, "leader").await;
@@ -125,7 +126,8 @@ async fn a_leader_wakes_up_late(bed: &ContractDatabase, begun: bool) {
     let paused = FaultyEngine::wrap(bed.connect().await);
     let one = ContractNode::with_engine(Arc::clone(&paused) as _).await;
     let two = Arc::new(bed.node().await);
-    let (known, poisoned) = (stream(), stream());
+    let known = stream();
+    let poisoned = stream();
     if begun {
         two.append(to(stream(), 0, 1)).await.unwrap();
         project(&one, "the first believes in this lease").await;
@@ -180,7 +182,8 @@ async fn a_leader_wakes_up_late(bed: &ContractDatabase, begun: bool) {
 
 async fn undecodable_event_parks_only_its_stream(bed: &ContractDatabase) {
     let node = Arc::new(bed.node().await);
-    let (bad, good) = (stream(), stream());
+    let bad = stream();
+    let good = stream();
     let mut poisoned = to(bad, 0, 3);
     poisoned.events[1] = unfoldable(event(bad, 2));
     let begun = node.append(poisoned).await.unwrap().position;

@@ -106,7 +106,8 @@ async fn wire(
     mut server: TcpStream,
     shared: &Shared,
 ) -> std::io::Result<()> {
-    let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    let mut asked = vec![0; 64 * 1024];
+    let mut answered = vec![0; 64 * 1024];
     let mut appends = false;
     loop {
         tokio::select! {
@@ -143,7 +144,8 @@ async fn wire(
 
 /// Lets the server have the rest of what the client sends, and the client nothing, until the server is done.
 async fn drain_and_drop(client: &mut TcpStream, server: &mut TcpStream) -> std::io::Result<()> {
-    let (mut rest, mut answer) = (vec![0; 64 * 1024], Vec::new());
+    let mut rest = vec![0; 64 * 1024];
+    let mut answer = Vec::new();
     while !answer.ends_with(READY_AND_IDLE) {
         tokio::select! {
             read = client.read(&mut rest) => server.write_all(&rest[..read?]).await?,

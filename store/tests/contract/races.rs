@@ -33,7 +33,8 @@ async fn race(
     let start = Arc::new(Barrier::new(WRITERS));
     let mut writers = JoinSet::new();
     for n in 0..WRITERS {
-        let (node, start) = (Arc::clone(&nodes[n % nodes.len()]), Arc::clone(&start));
+        let node = Arc::clone(&nodes[n % nodes.len()]);
+        let start = Arc::clone(&start);
         writers.spawn(async move {
             let append = to(stream_id, expected, 1);
             let id = append.events[0].event_id;
@@ -47,7 +48,8 @@ async fn race(
 /// A writer that sees a version taken goes on from the next: five versions in a row are fought for, on one node and on
 /// two, the first of them on a stream that is not there yet.
 async fn exactly_one_of_many_appends_to_one_version_wins(bed: &ContractDatabase) {
-    let (one, two) = (Arc::new(bed.node().await), Arc::new(bed.node().await));
+    let one = Arc::new(bed.node().await);
+    let two = Arc::new(bed.node().await);
     for nodes in [vec![Arc::clone(&one)], vec![one, Arc::clone(&two)]] {
         let stream_id = stream();
         for expected in 0..5 {
@@ -101,7 +103,8 @@ fn losing_append(fought_for: StreamId, expected: u64) -> Append {
 /// The loser carries all that an append can: other streams, a claim. Its patient key is left out: SQLite keeps keys in
 /// a file of their own, and stores them first (see `whole::`).
 async fn a_lost_race_leaves_no_trace_and_costs_no_position(bed: &ContractDatabase) {
-    let (one, two) = (bed.node().await, bed.node().await);
+    let one = bed.node().await;
+    let two = bed.node().await;
     let fought_for = stream();
     let start = Append {
         patient_keys: vec![key_of(patient())],
@@ -134,10 +137,8 @@ async fn losers_in_one_call_with_winners_leave_no_trace_either(bed: &ContractDat
     let before = bed.contents().await;
     let mut winner = to(stream(), 0, 1);
     winner.claims = vec![claim(key(), stream())];
-    let (early, late) = (
-        losing_append(elsewhere[0], 5),
-        losing_append(elsewhere[1], 1),
-    );
+    let early = losing_append(elsewhere[0], 5);
+    let late = losing_append(elsewhere[1], 1);
     let appends = [early, winner, late, to(stream(), 0, 2)];
     let answers = faulty.append_in_one_batch(&node, &appends, None).await;
     let told: Vec<_> = answers
@@ -197,7 +198,8 @@ async fn an_acknowledged_append_stands_once_where_it_was_told(bed: &ContractData
     for n in 0..8_u64 {
         let node = Arc::clone(&nodes[usize::try_from(n).unwrap() % 2]);
         writers.spawn(async move {
-            let (own, mut at) = (stream(), 0);
+            let own = stream();
+            let mut at = 0;
             let mut told = Vec::new();
             for round in 0..10 {
                 let append = if round % 3 == 2 {

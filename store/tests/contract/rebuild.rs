@@ -52,9 +52,11 @@ async fn reaches(engine: &dyn Engine, name: &str, state: GenerationState) {
 
 /// Writers that go on until they are told not to.
 fn writers(node: &Arc<ContractNode>) -> (CancellationToken, JoinSet<()>) {
-    let (enough, mut writers) = (CancellationToken::new(), JoinSet::new());
+    let enough = CancellationToken::new();
+    let mut writers = JoinSet::new();
     for _ in 0..4 {
-        let (node, enough) = (Arc::clone(node), enough.clone());
+        let node = Arc::clone(node);
+        let enough = enough.clone();
         writers.spawn(async move {
             let mut own = (stream(), 0);
             while !enough.is_cancelled() {
@@ -72,7 +74,8 @@ fn writers(node: &Arc<ContractNode>) -> (CancellationToken, JoinSet<()>) {
 /// As somebody finds them who has not read before.
 async fn assert_rows_are_the_log(bed: &ContractDatabase, node: &ContractNode) {
     projected_all(node).await;
-    let (log, reader) = (whole_log(&*node.engine).await, bed.connect().await);
+    let log = whole_log(&*node.engine).await;
+    let reader = bed.connect().await;
     assert_eq!(rows(&*reader, &log).await, folded(&log));
 }
 
@@ -300,7 +303,8 @@ async fn incomplete_generation_never_becomes_live(bed: &ContractDatabase) {
     let gated = FaultyEngine::wrap(bed.connect().await);
     let node = ContractNode::with_engine(Arc::clone(&gated) as _).await;
     let (rebuilding, _, _) = project_as(&node, "", Tally::SOUND).await;
-    let (one, other) = (stream(), stream());
+    let one = stream();
+    let other = stream();
     for id in [one, other] {
         node.append(to(id, 0, 2)).await.unwrap();
     }
@@ -319,7 +323,8 @@ async fn incomplete_generation_never_becomes_live(bed: &ContractDatabase) {
 
 async fn parks_what_cannot_be_folded_and_takes_up_what_can(bed: &ContractDatabase) {
     let (node, rebuilding) = projecting(bed).await;
-    let (bad, good) = (stream(), stream());
+    let bad = stream();
+    let good = stream();
     let mut poisoned = to(bad, 0, 3);
     poisoned.events[1] = unfoldable(event(bad, 2));
     let parked_at = node.append(poisoned).await.unwrap().position - 1;

@@ -166,7 +166,8 @@ async fn several_refused_rows_in_one_batch_park_their_streams(bed: &ContractData
     }
     node.append(all).await.unwrap();
     projected_all(&node).await;
-    let (mut found, mut expected) = (parked(&node).await, bad.clone());
+    let mut found = parked(&node).await;
+    let mut expected = bad.clone();
     found.sort_by_key(|id| id.as_uuid());
     expected.sort_by_key(|id| id.as_uuid());
     assert_eq!(found, expected);

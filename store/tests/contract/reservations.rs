@@ -22,7 +22,8 @@ fn claiming(key: ReservationKey, held: HeldReservation) -> Append {
 }
 
 async fn one_of_two_nodes_takes_a_key_and_the_other_is_told_its_answer(bed: &ContractDatabase) {
-    let (one, two) = (bed.node().await, bed.node().await);
+    let one = bed.node().await;
+    let two = bed.node().await;
     for n in 0..10 {
         let key = key();
         let mine = HeldReservation {
@@ -62,7 +63,8 @@ async fn one_of_two_nodes_takes_a_key_and_the_other_is_told_its_answer(bed: &Con
 /// Time is an argument of claims and of look-ups, so that nobody has to wait for it.
 async fn a_key_that_ran_out_is_free_and_a_forgotten_one_too(bed: &ContractDatabase) {
     let node = bed.node().await;
-    let (key, now) = (key(), now_ms());
+    let key = key();
+    let now = now_ms();
     let ran_out = HeldReservation {
         expires_at_ms: now - 1,
         ..held_by(stream())
@@ -100,7 +102,8 @@ async fn a_key_that_ran_out_is_free_and_a_forgotten_one_too(bed: &ContractDataba
 
 async fn a_node_sweeps_the_keys_that_ran_out(bed: &ContractDatabase) {
     let one = bed.node().await;
-    let (gone, stays) = (key(), key());
+    let gone = key();
+    let stays = key();
     let ran_out = HeldReservation {
         expires_at_ms: now_ms() - 1,
         ..held_by(stream())

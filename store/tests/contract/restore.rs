@@ -94,7 +94,9 @@ async fn some_appends(node: &ContractNode) {
 /// Taken while the node writes.
 async fn a_copy_goes_on_densely_where_it_was_taken(bed: &ContractDatabase) {
     let node = bed.node().await;
-    let (known, taken, keyed) = (stream(), key(), patient());
+    let known = stream();
+    let taken = key();
+    let keyed = patient();
     let mut first = to(known, 0, 2);
     first.claims = vec![claim(taken, known)];
     first.patient_keys = vec![key_of(keyed)];

@@ -21,7 +21,9 @@ fn places(events: &[StoredEvent]) -> Vec<(u64, u64)> {
 
 async fn come_in_the_order_in_which_streams_were_asked_for(bed: &ContractDatabase) {
     let node = bed.node().await;
-    let (one, two, single) = (stream(), stream(), stream());
+    let one = stream();
+    let two = stream();
+    let single = stream();
     for append in [
         to(one, 0, 2),
         to(single, 0, 1),
@@ -51,7 +53,9 @@ async fn come_in_the_order_in_which_streams_were_asked_for(bed: &ContractDatabas
 
 async fn end_with_the_stream_that_makes_a_page(bed: &ContractDatabase) {
     let node = bed.node().await;
-    let (large, small, last) = (stream(), stream(), stream());
+    let large = stream();
+    let small = stream();
+    let last = stream();
     let each = 200_000;
     let enough = (MAX_PAGE_BYTES / each) as u64 + 2;
     for version in 0..enough {
@@ -79,7 +83,8 @@ async fn end_with_the_stream_that_makes_a_page(bed: &ContractDatabase) {
 
 async fn follow_on_beginnings(bed: &ContractDatabase) {
     let node = bed.node().await;
-    let (one, two) = (stream(), stream());
+    let one = stream();
+    let two = stream();
     for append in [to(one, 0, 2), to(two, 0, 1), to(one, 2, 1)] {
         node.append(append).await.unwrap();
     }

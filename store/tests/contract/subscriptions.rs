@@ -22,7 +22,8 @@ const CREATED: &str = "ImagingOrder.Created";
 
 async fn subscribed(node: &ContractNode) -> Subscription {
     let types = HashSet::from([CREATED]);
-    let (engine, tail) = (Arc::clone(&node.engine), Arc::clone(&node.tail));
+    let engine = Arc::clone(&node.engine);
+    let tail = Arc::clone(&node.tail);
     let resumed = Subscription::resume(engine, tail, "policies", types).await;
     resumed.unwrap().unwrap()
 }
@@ -104,7 +105,8 @@ async fn what_is_remembered_goes_with_the_checkpoint(bed: &ContractDatabase) {
 }
 
 async fn a_reader_that_wakes_up_late_does_no_harm(bed: &ContractDatabase) {
-    let (one, two) = (bed.node().await, bed.node().await);
+    let one = bed.node().await;
+    let two = bed.node().await;
     node_writes(&one).await;
     let mut late = subscribed(&one).await;
     late.next().await.unwrap();

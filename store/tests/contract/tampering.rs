@@ -21,7 +21,8 @@ const COLUMNS: &str = "tenant, stream_type, stream_id, version, event_id, type, 
 
 /// Two streams, seven events: 1 to 3 and 6 of the one, 4, 5 and 7 of the other.
 async fn seven(node: &ContractNode) -> [StreamId; 2] {
-    let (one, two) = (stream(), stream());
+    let one = stream();
+    let two = stream();
     for append in [to(one, 0, 3), to(two, 0, 2), to(one, 3, 1), to(two, 2, 1)] {
         node.append(append).await.unwrap();
     }

@@ -35,7 +35,8 @@ fn many(part: &str, bytes: usize) -> String {
 
 /// Bodies as long as their routes take them, and as heavy as they can be for that.
 fn worst() -> Vec<(&'static str, String)> {
-    let (long, usual) = (8_000_000, 500_000);
+    let long = 8_000_000;
+    let usual = 500_000;
     let of_order = |metadata: String| format!("{{\"metadata\":{metadata}}}");
     vec![
         (SYNC, format!("{{\"series\":{}}}", many("{}", long))),
@@ -76,10 +77,8 @@ async fn the_worst_bodies_leave_the_server_as_it_was(engine: EngineKind) -> Resu
         anyhow::Ok(())
     };
     one_round().await?;
-    let (before, at) = (
-        house.server.resident_bytes()?,
-        log_head(&house.client).await?,
-    );
+    let before = house.server.resident_bytes()?;
+    let at = log_head(&house.client).await?;
     for _ in 0..3 {
         try_join_all((0..CLIENTS).map(|_| one_round())).await?;
     }

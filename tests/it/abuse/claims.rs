@@ -51,7 +51,8 @@ async fn an_item_at_its_bound_is_claimed_released_and_read(engine: EngineKind) -
     let beside = OfflineDatabase::open(&house.database).await?;
     grow::<WorklistItem>(&house, &beside, item.as_uuid(), &edit(study.into())).await?;
     beside.close().await;
-    let (anna, boris) = (house.caller("radiologist")?, house.caller("radiologist")?);
+    let anna = house.caller("radiologist")?;
+    let boris = house.caller("radiologist")?;
     let post = async |client: &TestClient, step: &str| {
         client.post(&format!("{place}/{step}"), &json!({})).await
     };

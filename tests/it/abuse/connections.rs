@@ -286,7 +286,8 @@ async fn an_http2_client_may_send_so_much_before_anybody_asks_for_it() -> Result
     const AT_FIRST: u32 = 65_535;
     let house = TestApp::start(EngineKind::Sqlite).await?;
     let mut client = Raw::send(&house.server.base, &frames::begin(AT_FIRST)).await?;
-    let (mut stream, mut connection) = (None, None);
+    let mut stream = None;
+    let mut connection = None;
     while stream.is_none() || connection.is_none() {
         let frame = client.frame().await?.context("it is closed")?;
         if frame.kind == Kind::Settings as u8 {

@@ -127,7 +127,8 @@ async fn begun(client: &TestClient) -> Result<String> {
 /// An ordinary piece of work: all of it succeeds, and reads what was written. On a busy machine a command may come to
 /// its deadline, which a client repeats.
 async fn works(house: &TestApp) -> Result<()> {
-    let (client, patient) = (house.client.repeating(), fresh());
+    let client = house.client.repeating();
+    let patient = fresh();
     let order = house.order_with(json!({ "patient_id": patient }));
     let created = client.post("/imaging/orders", &order).await?;
     ensure!(created.status == 201, "{created:?}");
@@ -153,7 +154,8 @@ async fn waiting_readers_of_one_tenant_leave_places_for_another(engine: EngineKi
     let long = format!("/events?after={after}&wait=60");
     let mut waiting = JoinSet::new();
     for _ in 0..FLOOD {
-        let (client, long) = (flood.clone(), long.clone());
+        let client = flood.clone();
+        let long = long.clone();
         waiting.spawn(async move { client.get(&long).await });
     }
     let polled = house.client.get(&long);

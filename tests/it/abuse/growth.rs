@@ -60,8 +60,10 @@ async fn changes_in_the_open_end_at_the_bound_of_bytes(engine: EngineKind) -> Re
 async fn addenda_end_where_the_report_would_show_too_much(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let report = a_report(&house).await?;
-    let (place, client) = (&report.place, &report.client);
-    let (signing, finally) = (format!("{place}/sign"), json!({ "final": true }));
+    let place = &report.place;
+    let client = &report.client;
+    let signing = format!("{place}/sign");
+    let finally = json!({ "final": true });
     let signed = client.post(&signing, &finally).await?;
     ensure!(signed.status == 200, "{signed:?}");
     let adding = format!("{place}/addenda");

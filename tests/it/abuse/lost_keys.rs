@@ -80,7 +80,8 @@ async fn in_list(client: &TestClient, place: &str) -> Result<Value> {
 
 async fn lost_key_is_unreadable_until_it_is_back(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (patient, other) = (fresh(), fresh());
+    let patient = fresh();
+    let other = fresh();
     let lost = order(&house, patient).await?;
     let untouched = order(&house, other).await?;
     assert_match_log(&house.database).await?;
@@ -197,7 +198,8 @@ async fn mixed_row_with_a_lost_key_is_unreadable(engine: EngineKind) -> Result<(
     let place = order(&house, patient).await?;
     crate::faults::erasure::destroy_key(&house, patient).await?;
     reads(&house.client, &place, "erased").await?;
-    let (client, place) = (&house.client, place.as_str());
+    let client = &house.client;
+    let place = place.as_str();
     let moved_to = async |ward: &str| {
         let metadata = json!({ "metadata": { "ward": ward } });
         client.patch(place, &metadata).await

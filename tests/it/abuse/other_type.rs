@@ -34,10 +34,8 @@ pub(super) struct Beside {
 impl Beside {
     pub(super) async fn open(engine: EngineKind) -> Result<Self> {
         let house = TestApp::open_with(engine, &["--dev", "--master-key", MASTER_KEY]).await?;
-        let (log, tasks) = (
-            database::DatabaseUrl::parse(&house.database.url)?,
-            BackgroundTasks::new(),
-        );
+        let log = database::DatabaseUrl::parse(&house.database.url)?;
+        let tasks = BackgroundTasks::new();
         let master = MasterKey::parse(MASTER_KEY)?;
         let store = Store::start(log.connect().await?, master, &tasks).await?;
         Ok(Self {

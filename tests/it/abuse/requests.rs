@@ -184,9 +184,10 @@ async fn a_body_that_is_not_json_is_refused_on_every_route(engine: EngineKind) -
         for kinds in taken {
             assert_problem(&send(kinds).await?, ProblemCode::InvalidBody, &asked(kinds));
         }
-        let patched = match method == Method::PATCH {
-            true => ProblemCode::InvalidBody,
-            false => ProblemCode::UnsupportedMediaType,
+        let patched = if method == Method::PATCH {
+            ProblemCode::InvalidBody
+        } else {
+            ProblemCode::UnsupportedMediaType
         };
         assert_problem(&send(merge_patch).await?, patched, &asked(merge_patch));
         let compressed = caller.with("content-encoding", "gzip");

@@ -42,7 +42,8 @@ struct Stranger {
 
 async fn foreign_id_costs_what_an_unknown_id_costs(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (catalog, words) = (Catalog::furnish(&house).await?, PhiCanaries::default());
+    let catalog = Catalog::furnish(&house).await?;
+    let words = PhiCanaries::default();
     let whole = play_again(&house, &catalog, &words).await?;
     let token = token_of(&house.database, &ROLES, Some(fresh()), Some(fresh()))?;
     let stranger = Stranger {
@@ -65,7 +66,8 @@ async fn foreign_id_costs_what_an_unknown_id_costs(engine: EngineKind) -> Result
         let expected = stranger.asks(&unknown).await?;
         let answer = (expected.status, expected.code.as_str());
         if found != expected || answer != row.answer {
-            let (route, place) = (row.route, row.place);
+            let route = row.route;
+            let place = row.place;
             wrong.push(format!(
                 "{route} by {place}: {found:?}, of an unknown id {expected:?}"
             ));

@@ -44,7 +44,8 @@ async fn ends_a_stream_and_a_reader_that_waits(engine: EngineKind) -> Result<()>
         anyhow::Ok(last)
     };
     let (last, page) = tokio::join!(tokio::time::timeout(BOUND, streamed), waiting.get(&nothing));
-    let (last, page) = (last.expect("the stream outlives its token")?, page?);
+    let last = last.expect("the stream outlives its token")?;
+    let page = page?;
     assert_eq!((page.status, page.text.as_str()), (200, ""));
     let refused = reader.get("/events").await?;
     assert_problem(

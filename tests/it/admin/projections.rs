@@ -69,7 +69,8 @@ async fn projection(operator: &TestClient, name: &str) -> Result<Value> {
 /// An order whose second event is parked.
 async fn parked_order(house: &TestApp) -> Result<(Uuid, String, TestResponse)> {
     let ordered = house.create_order(json!({})).await?;
-    let (id, place) = (id_of(&ordered)?, ordered.header("location"));
+    let id = id_of(&ordered)?;
+    let place = ordered.header("location");
     put_back(house, "orders_v2", id).await?;
     let moved = change(&house.client, &place, 2).await?;
     settled(house).await?;
@@ -188,7 +189,8 @@ async fn an_event_that_is_damaged_still_keeps_its_stream_parked(engine: EngineKi
     let (id, place, _) = parked_order(&house).await?;
     let mut log = RawDatabase::on(&house.database, DbFile::Log).await?;
     log.drop_append_only_triggers().await?;
-    let (right, wrong) = ("\"accession_number\"", "\"accession_nomber\"");
+    let right = "\"accession_number\"";
+    let wrong = "\"accession_nomber\"";
     rewrite(&mut log, id, right, wrong).await?;
     for _ in 0..2 {
         let refused = retry(&operator, "orders", id).await?;
@@ -293,10 +295,8 @@ async fn refuses_what_is_not_parked_and_what_is_no_id(engine: EngineKind) -> Res
         retry_of("studies", id),
         retry_of("orders_v2", id),
     ];
-    let (no_id, unknown_parameter) = (
-        format!("{PROJECTIONS}/orders/parked/7/retry"),
-        format!("{orders}?now=true"),
-    );
+    let no_id = format!("{PROJECTIONS}/orders/parked/7/retry");
+    let unknown_parameter = format!("{orders}?now=true");
     let list = format!("{PROJECTIONS}?name=orders");
     let refused = vec![
         RejectedRequest::post(&unknown, "", ProblemCode::NotFound),

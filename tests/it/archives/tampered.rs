@@ -39,7 +39,8 @@ async fn an_altered_file_is_named_with_the_position() -> Result<()> {
         .get("/events?after=12&limit=1")
         .await?
         .lines();
-    let (position, hash) = (feed[0]["position"].to_string(), feed[0]["hash"].as_str());
+    let position = feed[0]["position"].to_string();
+    let hash = feed[0]["hash"].as_str();
     let hash: Vec<u8> = (0..64)
         .step_by(2)
         .map(|at| u8::from_str_radix(&hash.unwrap_or_default()[at..at + 2], 16))

@@ -46,10 +46,8 @@ async fn verifies_the_chain_and_names_where_it_breaks(engine: EngineKind) -> Res
     for _ in 0..3 {
         house.create_order(json!({})).await?;
     }
-    let (last, head) = (
-        house.client.get("/events?after=4").await?.lines(),
-        log_head(&house.client).await?,
-    );
+    let last = house.client.get("/events?after=4").await?.lines();
+    let head = log_head(&house.client).await?;
     let (code, printed) = run(&house.database, &["verify"])?;
     let holds = format!("{head} events");
     assert_eq!(code, Some(0), "{printed}");
@@ -116,7 +114,8 @@ async fn shows_the_projections(engine: EngineKind) -> Result<()> {
 
 async fn makes_tokens(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (tenant, practitioner) = (house.tenant.to_string(), fresh().to_string());
+    let tenant = house.tenant.to_string();
+    let practitioner = fresh().to_string();
     let token = |arguments: &[&str]| {
         let mut command = program(&house.database);
         command

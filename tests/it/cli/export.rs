@@ -31,7 +31,8 @@ fn export(
     name: &str,
 ) -> Result<(Vec<Value>, CommandOutput)> {
     let path = database.directory().join(name);
-    let (file, after) = (path.display().to_string(), after.to_string());
+    let file = path.display().to_string();
+    let after = after.to_string();
     let arguments = ["--format", form.name(), "--after", &after, "--out", &file];
     let ran = run(database, &[&["export"], &arguments[..]].concat())?;
     ensure!(ran.code == Some(0), "{}", ran.printed);
@@ -137,7 +138,8 @@ async fn go_on_where_the_last_run_came_to(engine: EngineKind) -> Result<()> {
         let (second, rerun) = export(&house.database, form, came_to(&again)?, &name)?;
         let name = format!("whole.{}", form.name());
         let (whole, _) = export(&house.database, form, 0, &name)?;
-        let (there, told) = (first.len() + second.len(), came_to(&rerun)?);
+        let there = first.len() + second.len();
+        let told = came_to(&rerun)?;
         assert!(second.len() >= 3, "{}", rerun.printed);
         assert_eq!([first, second].concat(), whole[..there], "{form:?}");
         assert_eq!(u64::try_from(there)?, told, "{form:?}");
@@ -159,7 +161,8 @@ async fn end_quietly_where_nobody_reads(engine: EngineKind) -> Result<()> {
     let printed = program(&house.database)
         .args(["export", "--format", "ndjson"])
         .output()?;
-    let (path, told) = (house.database.directory().join("file"), printed.stderr);
+    let path = house.database.directory().join("file");
+    let told = printed.stderr;
     std::fs::write(&path, printed.stdout)?;
     let rows = ExportFormat::Ndjson.rows(&path)?.len();
     let told = String::from_utf8(told)?;

@@ -88,7 +88,8 @@ async fn reports_all_configuration_errors(engine: EngineKind) -> Result<()> {
 async fn weak_keys_are_named(engine: EngineKind) -> Result<()> {
     let database = TestDatabase::new(engine).await?;
     let zeros = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    let (spaces, letters) = (" ".repeat(32), "abc".repeat(20));
+    let spaces = " ".repeat(32);
+    let letters = "abc".repeat(20);
     for (master, secret, named) in [
         (zeros, SECRET, "--master-key: the master key is weak"),
         (MASTER_KEY, &spaces, "--jwt-secret: is weak"),

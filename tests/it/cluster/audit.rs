@@ -64,7 +64,8 @@ impl Counts {
         ensure!(patient.step == WorkloadStep::Done, "not done");
         let order = patient.order.context("no order")?;
         let report = patient.report.context("no report")?;
-        let (study, item) = (patient.study.as_uuid(), patient.item());
+        let study = patient.study.as_uuid();
+        let item = patient.item();
         let mut once = vec![
             (order, "ImagingOrder.Created"),
             (order, "ImagingOrder.Completed"),

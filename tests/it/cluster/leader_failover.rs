@@ -46,7 +46,8 @@ async fn is_followed(blow: LeaderFault) -> Result<()> {
     let order = writer.post("/imaging/orders", &order).await?;
     ensure!(order.status == 201, "{order:?}");
     let listed = async || {
-        let (said, also_said) = (watch.look(&writer).await?, watch.look(&reader).await?);
+        let said = watch.look(&writer).await?;
+        let also_said = watch.look(&reader).await?;
         ensure!(
             said.is_known() && also_said.is_known(),
             "the database is there: {said:?}, {also_said:?}"

@@ -259,7 +259,8 @@ async fn shows(caller: &FailoverClient, list: &str, written: &TestResponse) -> R
     ensure!(position > 0, "{written:?}");
     let read = caller.read(list, position).await?;
     ensure!(read.status == 200, "{read:?}");
-    let (id, rows) = (written.text_at("/id"), read.json());
+    let id = written.text_at("/id");
+    let rows = read.json();
     let mut rows = rows.as_array().context("no list")?.iter();
     let row = rows.find(|row| row["id"] == json!(id));
     let row = row.with_context(|| format!("{list} at {position} lacks {id}: {read:?}"))?;

@@ -29,10 +29,8 @@ pub(super) struct TestCluster {
 
 impl TestCluster {
     pub(super) async fn start(count: usize) -> Result<Self> {
-        let (database, nats) = (
-            TestDatabase::new(EngineKind::Postgres).await?,
-            Nats::start().await?,
-        );
+        let database = TestDatabase::new(EngineKind::Postgres).await?;
+        let nats = Nats::start().await?;
         let arguments = vec!["--dev".to_owned(), "--nats".to_owned(), nats.url()];
         let tenant = fresh();
         let mut fleet = Self {

@@ -19,16 +19,15 @@ async fn is_answered_when_an_event_comes(engine: EngineKind) -> Result<()> {
         house.client.with_base_url(&neighbour.base),
     ] {
         let after = log_head(&house.client).await?;
-        let (path, begun) = (
-            format!("/events?after={after}&wait=30&types=ImagingOrder.Created"),
-            Instant::now(),
-        );
+        let path = format!("/events?after={after}&wait=30&types=ImagingOrder.Created");
+        let begun = Instant::now();
         let body = house.order();
         let (page, created) = tokio::join!(
             house.client.get(&path),
             writer.post("/imaging/orders", &body)
         );
-        let (page, created) = (page?, created?);
+        let page = page?;
+        let created = created?;
         assert_eq!((page.status, page.lines().len()), (200, 1), "{page:?}");
         assert_eq!(page.lines()[0]["stream"]["id"], created.json()["id"]);
         assert_eq!(page.number("scanned-to"), created.number("log-position"));
@@ -43,11 +42,13 @@ async fn is_answered_when_an_event_comes(engine: EngineKind) -> Result<()> {
 
 async fn is_answered_at_its_end(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (after, begun) = (log_head(&house.client).await?, Instant::now());
+    let after = log_head(&house.client).await?;
+    let begun = Instant::now();
     let path = format!("/events?after={after}&wait=1");
     let other = TestClient::dev(&house.server.base, fresh());
     let (page, others) = tokio::join!(house.client.get(&path), create_catalog(&other));
-    let (page, _) = (page?, others?);
+    let page = page?;
+    let _ = others?;
     let took = begun.elapsed();
     assert_eq!(
         (page.status, page.text.as_str()),

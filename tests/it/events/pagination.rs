@@ -98,10 +98,8 @@ async fn are_what_the_contract_lists(engine: EngineKind) -> Result<()> {
 
 async fn are_dense_for_the_operator_and_own_for_a_tenant(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (other, operator) = (
-        TestClient::dev(&house.server.base, fresh()),
-        house.operator()?,
-    );
+    let other = TestClient::dev(&house.server.base, fresh());
+    let operator = house.operator()?;
     create_catalog(&other).await?;
     for _ in 0..5 {
         house.create_order(json!({})).await?;
@@ -125,7 +123,8 @@ async fn are_dense_for_the_operator_and_own_for_a_tenant(engine: EngineKind) -> 
     assert_eq!(own.iter().collect::<Vec<_>>(), expected);
     assert!(own.len() < whole.len());
     for reader in [&house.client, &operator] {
-        let (mut after, mut seen) = (0, Vec::new());
+        let mut after = 0;
+        let mut seen = Vec::new();
         while after < head {
             let page = reader
                 .get(&format!("/events?after={after}&limit=3"))
@@ -156,10 +155,8 @@ async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<
         .await?;
     house.create_order(json!({ "patient_id": patient })).await?;
     house.create_order(json!({})).await?;
-    let (whole, head) = (
-        house.client.get("/events").await?.lines(),
-        log_head(&house.client).await?,
-    );
+    let whole = house.client.get("/events").await?.lines();
+    let head = log_head(&house.client).await?;
     let id = order.text_at("/id");
     for (query, passes) in [
         (

@@ -23,10 +23,8 @@ async fn is_sealed_unless_it_is_asked_for_by_whom_may_read_it(engine: EngineKind
         .patch(&order.header("location"), &reason)
         .await?;
     let id = order.text_at("/id");
-    let (sealed, open) = (
-        format!("/events?stream_id={id}"),
-        format!("/events?stream_id={id}&phi=true"),
-    );
+    let sealed = format!("/events?stream_id={id}");
+    let open = format!("/events?stream_id={id}&phi=true");
     for role in ["admin", "auditor", "integration"] {
         let caller = house.caller(role)?;
         let page = caller.get(&sealed).await?;

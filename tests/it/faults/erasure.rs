@@ -27,7 +27,8 @@ const PHI: [&str; 4] = ["indication", "patient", "metadata", "cancellation_reaso
 
 async fn erasing_a_patient_keeps_other_data(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (patient, other) = (fresh(), fresh());
+    let patient = fresh();
+    let other = fresh();
     let erased = order(&house, patient).await?;
     let untouched = order(&house, other).await?;
     destroy_key(&house, patient).await?;
@@ -90,7 +91,8 @@ pub(crate) async fn destroy_key(house: &TestApp, patient: Uuid) -> Result<()> {
 
 /// A condition on the key of a patient of the house.
 pub(crate) fn whose(keys: &RawDatabase, house: &TestApp, patient: Uuid) -> String {
-    let (tenant, patient) = (keys.id(house.tenant), keys.id(patient));
+    let tenant = keys.id(house.tenant);
+    let patient = keys.id(patient);
     format!("tenant = {tenant} AND patient = {patient}")
 }
 

@@ -150,7 +150,8 @@ pub(crate) async fn settled(database: &TestDatabase) -> Result<()> {
     let beside = OfflineDatabase::open(database).await?;
     let log = &beside.log;
     let lag = async || {
-        let (checkpoint, head) = (log.checkpoint(POLICIES).await?, log.head().await?);
+        let checkpoint = log.checkpoint(POLICIES).await?;
+        let head = log.head().await?;
         anyhow::Ok(head.position.abs_diff(checkpoint.position))
     };
     let done = |result: &Result<u64>| result.as_ref().is_ok_and(|lag| *lag == 0);

@@ -52,7 +52,8 @@ impl OutageTest {
     }
 
     async fn open(database: TestDatabase, wire: Option<TcpProxy>) -> Result<Self> {
-        let (nats, tenant) = (Nats::start().await?, fresh());
+        let nats = Nats::start().await?;
+        let tenant = fresh();
         let url = match &wire {
             Some(wire) => wire.url(&database.url)?,
             None => database.url.clone(),

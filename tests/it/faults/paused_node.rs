@@ -58,7 +58,8 @@ fn work(client: &TestClient, procedure: &str) -> Work {
     let enough = Arc::new(AtomicBool::new(false));
     let mut working = JoinSet::new();
     for _ in 0..CLIENTS {
-        let (client, enough) = (client.clone(), Arc::clone(&enough));
+        let client = client.clone();
+        let enough = Arc::clone(&enough);
         let procedure = procedure.to_owned();
         working.spawn(async move {
             let mut slowest = Duration::ZERO;

@@ -227,7 +227,8 @@ async fn each_may_what_the_table_says_and_nothing_else(engine: EngineKind) -> Re
 
     let house = TestApp::start_with_auth(engine).await?;
     let nobody = TestClient::new(&house.server.base);
-    let (before, unknown) = (log_head(&house.client).await?, fresh().to_string());
+    let before = log_head(&house.client).await?;
+    let unknown = fresh().to_string();
     for (column, role) in ROLES.into_iter().enumerate() {
         let caller = if role == "operator" {
             house.operator()?

@@ -283,7 +283,8 @@ fn nested() -> Vec<Nested> {
 
 /// What the patch makes of the member, in the answer, on reading, and in the past.
 async fn is_merged(house: &TestApp, place: &str, case: &Nested) -> Result<()> {
-    let (name, patch) = (case.member, json!({ case.member: case.patch }));
+    let name = case.member;
+    let patch = json!({ case.member: case.patch });
     let changed = house.client.patch(place, &patch).await?;
     assert_eq!(changed.status, 200, "{name}: {changed:?}");
     assert_eq!(changed.json()[name], case.after, "{place} {name}");

@@ -29,7 +29,8 @@ async fn refuse_what_they_do_not_know(engine: EngineKind) -> Result<()> {
             "ffffffff-ffff-ffff-ffff-fffffffffffg",
         ]
         .map(|text| format!("{list}/{text}"));
-        let (many, mut queries) = (format!("{list}?limit=2&limit=2"), Vec::new());
+        let many = format!("{list}?limit=2&limit=2");
+        let mut queries = Vec::new();
         for bad in [
             "limit=0",
             "limit=501",

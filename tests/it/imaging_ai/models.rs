@@ -140,7 +140,8 @@ async fn never_show_a_secret(engine: EngineKind) -> Result<()> {
         ("NONE", json!({ "kind": "none" })),
     ] {
         let id = a_model(&house, code, endpoint(auth)).await?;
-        let (place, kind) = (format!("{MODELS}/{id}"), code.to_ascii_lowercase());
+        let place = format!("{MODELS}/{id}");
+        let kind = code.to_ascii_lowercase();
         let shown = house.client.get(&place).await?;
         let folded = house
             .client
@@ -165,10 +166,8 @@ async fn never_show_a_secret(engine: EngineKind) -> Result<()> {
         .patch(&format!("{MODELS}/{id}"), &wrong)
         .await?;
     assert_eq!(wrong.status, 422, "{wrong:?}");
-    let (list, feed) = (
-        house.client.get(MODELS).await?,
-        house.client.get("/events?phi=true").await?,
-    );
+    let list = house.client.get(MODELS).await?;
+    let feed = house.client.get("/events?phi=true").await?;
     for answer in [&changed, &list] {
         assert!(!answer.text.contains("secret"), "{answer:?}");
     }

@@ -127,7 +127,8 @@ async fn are_taken_until_a_task_has_failed_or_was_cancelled(engine: EngineKind) 
 
 async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (one, other) = (a_task(&house).await?, a_task(&house).await?);
+    let one = a_task(&house).await?;
+    let other = a_task(&house).await?;
     let study = house
         .client
         .get(&format!("{TASKS}/{one}"))

@@ -138,10 +138,8 @@ async fn many_at_once_make_one(engine: EngineKind) -> Result<()> {
 async fn ask_active_and_capable_models_only(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let study = a_study(&house).await?.text_at("/id");
-    let (model, retired) = (
-        an_unasked_model(&house, "M").await?,
-        an_unasked_model(&house, "RETIRED").await?,
-    );
+    let model = an_unasked_model(&house, "M").await?;
+    let retired = an_unasked_model(&house, "RETIRED").await?;
     let retire = json!({ "is_active": false });
     house
         .client
@@ -302,14 +300,10 @@ async fn status_is_told_once_under_a_key(engine: EngineKind) -> Result<()> {
 
 async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (head_ct, chest_ct) = (
-        a_study(&house).await?.text_at("/id"),
-        a_study(&house).await?.text_at("/id"),
-    );
-    let (m, n) = (
-        an_unasked_model(&house, "M").await?,
-        an_unasked_model(&house, "N").await?,
-    );
+    let head_ct = a_study(&house).await?.text_at("/id");
+    let chest_ct = a_study(&house).await?.text_at("/id");
+    let m = an_unasked_model(&house, "M").await?;
+    let n = an_unasked_model(&house, "N").await?;
     let mut ids = Vec::new();
     for (study, model, task_type, status) in [
         (&head_ct, &m, "triage", "completed"),
@@ -357,11 +351,10 @@ async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
 
 async fn refuse_what_is_not_acceptable(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (task, unknown) = (a_task(&house).await?, fresh().to_string());
-    let (place, nowhere) = (
-        format!("{TASKS}/{task}/status"),
-        format!("{TASKS}/{unknown}/status"),
-    );
+    let task = a_task(&house).await?;
+    let unknown = fresh().to_string();
+    let place = format!("{TASKS}/{task}/status");
+    let nowhere = format!("{TASKS}/{unknown}/status");
     let whole = asked(&unknown, &unknown, "telepathy").to_string();
     let refused = vec![
         RejectedRequest::post(TASKS, "{}", ProblemCode::Unacceptable).at(&[
@@ -428,7 +421,8 @@ async fn another_tenants_are_not_there(engine: EngineKind) -> Result<()> {
     let task = a_task(&house).await?;
     let whole = house.client.get(&format!("{TASKS}/{task}")).await?.json();
     let stranger = TestClient::dev(&house.server.base, fresh());
-    let (place, status) = (format!("{TASKS}/{task}"), format!("{TASKS}/{task}/status"));
+    let place = format!("{TASKS}/{task}");
+    let status = format!("{TASKS}/{task}/status");
     let body = asked(
         whole["imaging_study_id"].as_str().unwrap(),
         whole["ai_model_id"].as_str().unwrap(),

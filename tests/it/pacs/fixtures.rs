@@ -72,7 +72,8 @@ pub(super) async fn quiet(house: &TestApp) -> Result<()> {
     let named = roentgen_store::database::DatabaseUrl::parse(&house.database.url)?;
     let log = named.connect().await?;
     let lag = async || {
-        let (checkpoint, head) = (log.checkpoint(POLICIES).await?, log.head().await?);
+        let checkpoint = log.checkpoint(POLICIES).await?;
+        let head = log.head().await?;
         anyhow::Ok(head.position.abs_diff(checkpoint.position))
     };
     let done = |result: &Result<u64>| result.as_ref().is_ok_and(|lag| *lag == 0);

@@ -44,7 +44,8 @@ async fn five_thousand_instances_come_in_one_request_and_no_event_is_too_large(
         "/pacs/instances?limit=500&imaging_series_id={}",
         rows[2]["id"].as_str().unwrap()
     );
-    let (mut count, mut next) = (0, Some(third));
+    let mut count = 0;
+    let mut next = Some(third);
     while let Some(path) = next {
         let page = house.client.get(&path).await?;
         count += page.ids().len();

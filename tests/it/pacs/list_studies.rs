@@ -68,10 +68,8 @@ async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<
         .map(|study| study["link"].as_str().unwrap())
         .collect();
     assert_eq!(links.len(), 3, "every kind of link is there: {links:?}");
-    let (patient, uid) = (
-        patients[1].to_string(),
-        studies[3]["study_instance_uid"].as_str().unwrap(),
-    );
+    let patient = patients[1].to_string();
+    let uid = studies[3]["study_instance_uid"].as_str().unwrap();
     let single = [
         ("patient_id", patient.as_str()),
         ("modality_code", "ct"),
@@ -137,7 +135,8 @@ async fn pages_hold_each_study_once(engine: EngineKind) -> Result<()> {
             .get(&format!("/pacs/studies?limit=500{filter}"))
             .await?
             .ids();
-        let (mut paged, mut next) = (Vec::new(), Some(format!("/pacs/studies?limit=5{filter}")));
+        let mut paged = Vec::new();
+        let mut next = Some(format!("/pacs/studies?limit=5{filter}"));
         while let Some(path) = next {
             let page = house.client.get(&path).await?;
             assert!(page.ids().len() <= 5);
@@ -186,11 +185,13 @@ async fn an_ai_worker_sees_patients_sealed(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let body = study(json!({ "patient": { "family_name": "Roe" } }));
     let told = sync(&house, &body).await?;
-    let (worker, radiologist) = (house.caller("ai_worker")?, house.caller("radiologist")?);
+    let worker = house.caller("ai_worker")?;
+    let radiologist = house.caller("radiologist")?;
     let at = super::fixtures::place(&told);
     let past = format!("{at}?as_of={}", told.header("log-position"));
     for path in [at.as_str(), past.as_str(), "/pacs/studies"] {
-        let (sealed, open) = (worker.get(path).await?, radiologist.get(path).await?);
+        let sealed = worker.get(path).await?;
+        let open = radiologist.get(path).await?;
         assert_eq!(sealed.status, 200, "{path}: {sealed:?}");
         assert!(
             sealed.text.contains("\"phi\":\"sealed\""),

@@ -84,11 +84,9 @@ async fn images_are_taken_where_a_time_beside_them_cannot_be_right(
     engine: EngineKind,
 ) -> Result<()> {
     let house = archive(engine).await?;
-    let (eight, nine, ten) = (
-        "2026-01-31T08:00:00Z",
-        "2026-01-31T09:00:00Z",
-        "2026-01-31T10:00:00Z",
-    );
+    let eight = "2026-01-31T08:00:00Z";
+    let nine = "2026-01-31T09:00:00Z";
+    let ten = "2026-01-31T10:00:00Z";
     let late = "9999-12-31T23:59:59.999Z";
     let cases: [(Value, Value, &[&str]); 5] = [
         (

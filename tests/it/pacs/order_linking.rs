@@ -153,7 +153,8 @@ async fn a_link_that_stands_is_not_moved_by_a_sync(engine: EngineKind) -> Result
 async fn order_and_study_at_once_are_never_both_blind(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     for n in 0..10 {
-        let (patient, accession) = (fresh(), format!("RACE-{n}"));
+        let patient = fresh();
+        let accession = format!("RACE-{n}");
         let order =
             house.order_with(json!({ "patient_id": patient, "accession_number": accession }));
         let told = study(json!({ "patient_id": patient, "accession_number": accession }));

@@ -128,7 +128,8 @@ async fn a_secret_is_nowhere_in_the_open(engine: EngineKind) -> Result<()> {
 
 /// One of each kind is added, read and changed.
 async fn told(client: &TestClient, keeper: &SecretOwner) -> Result<()> {
-    let (first, later) = (keeper.kinds("first"), keeper.kinds("later"));
+    let first = keeper.kinds("first");
+    let later = keeper.kinds("later");
     for (n, (auth, changed)) in first.into_iter().zip(later).enumerate() {
         let kind = auth["kind"].as_str().unwrap_or_default().to_owned();
         let created = client.post(keeper.at, &keeper.one_more(n, auth)).await?;

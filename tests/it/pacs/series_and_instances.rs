@@ -21,7 +21,8 @@ on_both_engines!(
 async fn a_series_and_an_instance_are_added_once(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     let told = sync(&house, &study(json!({}))).await?;
-    let (own, study_id) = (uid(), told.text_at("/id"));
+    let own = uid();
+    let study_id = told.text_at("/id");
     let body = json!({ "imaging_study_id": study_id, "series_instance_uid": own,
         "series_number": 2, "modality_code": "ct", "number_of_instances": 3, "tenant_id": house.tenant });
     let added = house.client.post("/pacs/series", &body).await?;
@@ -77,7 +78,8 @@ async fn are_listed_by_their_numbers(engine: EngineKind) -> Result<()> {
     let all = house.client.get("/pacs/series").await?;
     assert_eq!(all.ids().len(), 5);
 
-    let (mut numbers, mut next) = (Vec::new(), Some("/pacs/instances?limit=5".to_owned()));
+    let mut numbers = Vec::new();
+    let mut next = Some("/pacs/instances?limit=5".to_owned());
     while let Some(path) = next {
         let page = house.client.get(&path).await?;
         let rows = page.json().as_array().cloned().unwrap_or_default();

@@ -55,7 +55,8 @@ async fn a_launch_gives_a_link_and_a_token_that_nobody_keeps(engine: EngineKind)
     let launched = launch(&radiologist, &told).await?;
     assert_eq!(launched.header("cache-control"), "no-store");
     let token = launched.text_at("/viewer_token");
-    let (uid, shown) = (told.text_at("/study_instance_uid"), launched.json());
+    let uid = told.text_at("/study_instance_uid");
+    let shown = launched.json();
     assert_eq!(
         shown["viewer_url"],
         format!("https://viewer.example/?study={uid}&access={token}")
@@ -81,16 +82,12 @@ async fn a_launch_gives_a_link_and_a_token_that_nobody_keeps(engine: EngineKind)
 
 async fn a_token_lets_see_its_study_and_no_other(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
-    let (one, other) = (
-        sync(&house, &study(json!({}))).await?,
-        sync(&house, &study(json!({}))).await?,
-    );
+    let one = sync(&house, &study(json!({}))).await?;
+    let other = sync(&house, &study(json!({}))).await?;
     let token = launch(&house.client, &one).await?.text_at("/viewer_token");
     let base = &house.server.base;
-    let (uid, others) = (
-        one.text_at("/study_instance_uid"),
-        other.text_at("/study_instance_uid"),
-    );
+    let uid = one.text_at("/study_instance_uid");
+    let others = other.text_at("/study_instance_uid");
     assert_eq!(verify(base, &token, &uid).await?.status, 204);
     let nobody = TestClient::new(base);
     let by_query = format!("{VERIFY}?token={token}&study_instance_uid={uid}");

@@ -67,7 +67,8 @@ async fn examined(house: &TestApp, patient: Uuid) -> Result<()> {
 
 async fn shows_what_happened_newest_first(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (patient, other) = (fresh(), fresh());
+    let patient = fresh();
+    let other = fresh();
     examined(&house, patient).await?;
     house.create_order(json!({ "patient_id": other })).await?;
     let page = house.client.get(&timeline(patient)).await?;
@@ -108,10 +109,8 @@ async fn is_paged_over_all_kinds(engine: EngineKind) -> Result<()> {
     let whole = house.client.get(&timeline(patient)).await?;
     assert_eq!(each(&whole, "kind"), ["ai_task", "order", "study", "order"]);
     for limit in 1..=4 {
-        let (mut paged, mut next) = (
-            Vec::new(),
-            Some(format!("{}?limit={limit}", timeline(patient))),
-        );
+        let mut paged = Vec::new();
+        let mut next = Some(format!("{}?limit={limit}", timeline(patient)));
         while let Some(path) = next {
             let page = house.client.get(&path).await?;
             assert!(page.ids().len() <= limit, "{page:?}");

@@ -73,7 +73,8 @@ async fn so_many_models_of_a_tenant_are_asked_by_themselves(engine: EngineKind) 
         }
         anyhow::Ok(asked)
     };
-    let (all, last) = (vec![true; MOST_ASKED], vec![false]);
+    let all = vec![true; MOST_ASKED];
+    let last = vec![false];
     assert_eq!(asked().await?, [all.clone(), last].concat());
     let becomes = async |model: AiModelId, is_active| {
         let changes = Changes {

@@ -24,7 +24,8 @@ async fn a_damaged_key_of_one_patient_holds_up_nobody_else(engine: EngineKind) -
     let database = Arc::new(TestDatabase::new(engine).await?);
     let wrote = TestNode::without_policies(database, fresh().into()).await?;
     wrote.archive(true).await?;
-    let (damaged, whole) = (TestStudy::new(), TestStudy::new());
+    let damaged = TestStudy::new();
+    let whole = TestStudy::new();
     let unread = wrote.synced(&damaged).await?;
     let read = wrote.synced(&whole).await?;
     let mut keys = RawDatabase::on(&wrote.database, DbFile::Keys).await?;

@@ -65,7 +65,8 @@ async fn a_study_synced_by_many_clients_is_one_study_one_item_and_one_task_a_mod
     let images = images();
     let mut syncing = JoinSet::new();
     for _ in 0..CLIENTS {
-        let (client, images) = (house.client.clone(), images.clone());
+        let client = house.client.clone();
+        let images = images.clone();
         syncing.spawn(async move { client.post("/pacs/studies/sync", &images).await });
     }
     let mut created = 0;
@@ -114,7 +115,8 @@ async fn a_claim_left_alone_goes_back_to_the_list(engine: EngineKind) -> Result<
 
 async fn a_triage_shows_on_the_worklist(engine: EngineKind) -> Result<()> {
     let house = furnished(engine, &["--dev"]).await?;
-    let (high, low) = (model(&house, "HIGH").await?, model(&house, "LOW").await?);
+    let high = model(&house, "HIGH").await?;
+    let low = model(&house, "LOW").await?;
     done(house.client.post("/pacs/studies/sync", &images()).await?)?;
     let tasks = listed(&house.client, "/imaging-ai/tasks", |values| {
         values.len() == 2

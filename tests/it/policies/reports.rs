@@ -32,7 +32,8 @@ async fn open_cases(node: &TestNode, of: PractitionerId) -> Result<usize> {
 async fn a_report_takes_its_item_through_to_completed(engine: EngineKind) -> Result<()> {
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let (images, anna) = (TestStudy::new(), fresh().into());
+    let images = TestStudy::new();
+    let anna = fresh().into();
     let study = node.synced(&images).await?;
     node.wait_until_idle().await?;
     node.claimed(study, anna).await?;
@@ -50,7 +51,8 @@ async fn a_report_takes_its_item_through_to_completed(engine: EngineKind) -> Res
 async fn a_preliminary_signature_completes_nothing(engine: EngineKind) -> Result<()> {
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let (images, anna) = (TestStudy::new(), fresh().into());
+    let images = TestStudy::new();
+    let anna = fresh().into();
     let study = node.synced(&images).await?;
     node.wait_until_idle().await?;
     node.claimed(study, anna).await?;
@@ -64,7 +66,8 @@ async fn a_preliminary_signature_completes_nothing(engine: EngineKind) -> Result
 async fn a_cancelled_report_leaves_the_item_claimed(engine: EngineKind) -> Result<()> {
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let (images, anna) = (TestStudy::new(), fresh().into());
+    let images = TestStudy::new();
+    let anna = fresh().into();
     let study = node.synced(&images).await?;
     node.wait_until_idle().await?;
     node.claimed(study, anna).await?;
@@ -88,7 +91,8 @@ async fn a_report_that_is_older_than_its_item_begins_it_with_the_next_word(
     let database = Arc::new(TestDatabase::new(engine).await?);
     let node = TestNode::without_policies(database, fresh().into()).await?;
     node.archive(true).await?;
-    let (images, anna) = (TestStudy::new(), fresh().into());
+    let images = TestStudy::new();
+    let anna = fresh().into();
     let study = node.synced(&images).await?;
     node.reported(&images, study, anna).await?;
     node.run(every_policy()).await?;

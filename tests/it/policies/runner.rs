@@ -44,7 +44,8 @@ async fn a_log_read_again_from_its_beginning_repeats_nothing(engine: EngineKind)
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
     node.model("TRIAGE", json!({})).await?;
-    let (images, anna) = (TestStudy::accessioned(), fresh().into());
+    let images = TestStudy::accessioned();
+    let anna = fresh().into();
     let study = node.synced(&images).await?;
     node.ordered(&images, json!({ "priority": "stat" })).await?;
     node.wait_until_idle().await?;

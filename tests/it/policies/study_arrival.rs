@@ -46,7 +46,8 @@ async fn a_study_told_of_by_many_at_once_is_one_item_and_one_task_a_model(
     let images = TestStudy::new();
     let mut telling = JoinSet::new();
     for _ in 0..32 {
-        let (node, images) = (std::sync::Arc::clone(&node), images.clone());
+        let node = std::sync::Arc::clone(&node);
+        let images = images.clone();
         telling.spawn(async move { node.synced(&images).await });
     }
     while let Some(told) = telling.join_next().await {

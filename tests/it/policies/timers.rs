@@ -42,7 +42,8 @@ async fn an_idle_claim_is_released(engine: EngineKind) -> Result<()> {
 async fn a_claim_is_not_idle_while_its_holder_writes(engine: EngineKind) -> Result<()> {
     let node = TestNode::start_with(engine, CLAIM_TIMEOUT).await?;
     node.archive(true).await?;
-    let (images, anna) = (TestStudy::new(), fresh().into());
+    let images = TestStudy::new();
+    let anna = fresh().into();
     let study = node.synced(&images).await?;
     node.wait_until_idle().await?;
     node.claimed(study, anna).await?;
@@ -93,7 +94,8 @@ async fn a_critical_result_that_nobody_was_told_of_is_overdue_once(
 ) -> Result<()> {
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
-    let (images, anna) = (TestStudy::new(), fresh().into());
+    let images = TestStudy::new();
+    let anna = fresh().into();
     let study = node.synced(&images).await?;
     node.wait_until_idle().await?;
     node.claimed(study, anna).await?;

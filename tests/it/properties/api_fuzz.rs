@@ -71,14 +71,16 @@ async fn ask(
     operations: &[Operation],
     grower: &mut RequestGenerator,
 ) -> Result<(Refused, BTreeSet<String>)> {
-    let (mut refused, mut reached) = (Refused::new(), BTreeSet::new());
+    let mut refused = Refused::new();
+    let mut reached = BTreeSet::new();
     for turn in 0..REQUESTS {
         let operation = &operations[usize::try_from(turn)? % operations.len()];
         let correlation = fresh().to_string();
         let caller = grower
             .one_of(callers)
             .with("x-correlation-id", &correlation);
-        let (path, body) = (grower.path(operation), grower.body(operation));
+        let path = grower.path(operation);
+        let body = grower.body(operation);
         let told = body.as_ref().map(Value::to_string).unwrap_or_default();
         let asked = format!("{} {path} {told}", operation.method);
         let answer = caller

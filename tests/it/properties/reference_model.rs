@@ -83,9 +83,10 @@ impl ReferenceModel {
         }
         let scope = step.key.map(|key| (path(&step.ask), key));
         if let Some((ask, first)) = scope.as_ref().and_then(|scope| self.keys.get(scope)) {
-            let said = match *ask == step.ask {
-                true => ModelAnswer::Shown(first.clone()),
-                false => ModelAnswer::Refused("key_reused".to_owned()),
+            let said = if *ask == step.ask {
+                ModelAnswer::Shown(first.clone())
+            } else {
+                ModelAnswer::Refused("key_reused".to_owned())
             };
             return (said, 0);
         }

@@ -235,9 +235,10 @@ impl RequestGenerator {
             "imaging_procedure_id" => "/imaging/procedures",
             name => name,
         };
-        let all = match self.in_100(90) {
-            true => self.known.get(name).cloned(),
-            false => self.known.values().next_back().cloned(),
+        let all = if self.in_100(90) {
+            self.known.get(name).cloned()
+        } else {
+            self.known.values().next_back().cloned()
         };
         match all {
             Some(all) => self.one_of(&all).clone(),
@@ -351,11 +352,14 @@ impl RequestGenerator {
             .collect();
         let mut grown = Map::new();
         for (name, member) in schema["properties"].as_object().into_iter().flatten() {
-            let chances = match required.contains(&name.as_str()) {
-                true => 98,
-                false if depth > 4 => 0,
-                false if name == "tenant_id" => 3,
-                false => 35,
+            let chances = if required.contains(&name.as_str()) {
+                98
+            } else if depth > 4 {
+                0
+            } else if name == "tenant_id" {
+                3
+            } else {
+                35
             };
             if self.in_100(chances) {
                 grown.insert(name.clone(), self.value(name, member, depth + 1));

@@ -43,10 +43,8 @@ impl TraceRunner {
         let log = roentgen_store::database::DatabaseUrl::parse(&database.url)?;
         let log = log.connect().await?;
         log.migrate().await?;
-        let (master, tasks) = (
-            MasterKey::parse(&MasterKey::generate())?,
-            BackgroundTasks::new(),
-        );
+        let master = MasterKey::parse(&MasterKey::generate())?;
+        let tasks = BackgroundTasks::new();
         let one = Store::start(Arc::clone(&log), master.clone(), &tasks).await?;
         let other = Store::start(Arc::clone(&log), master, &tasks).await?;
         let names = projector::leases(&all());
@@ -74,7 +72,8 @@ impl TraceRunner {
             tenant: tenant.into(),
             generated: BTreeMap::new(),
         };
-        let (mut world, mut answers) = (ReferenceModel::default(), Vec::new());
+        let mut world = ReferenceModel::default();
+        let mut answers = Vec::new();
         for step in beginning().iter().chain(steps) {
             let before = self.log.head().await?.position;
             let said = player.ask(step).await;
@@ -145,13 +144,15 @@ impl TracePlayer<'_> {
     where
         U::Aggregate: Shown,
     {
-        let tenant_id = match step.foreign {
-            true => Uuid::from_u128(7).into(),
-            false => self.tenant,
+        let tenant_id = if step.foreign {
+            Uuid::from_u128(7).into()
+        } else {
+            self.tenant
         };
         let body = format!("{:?}", step.ask);
         let key = step.key.map(|byte| {
-            let (path, key) = (path(&step.ask), byte.to_string());
+            let path = path(&step.ask);
+            let key = byte.to_string();
             Idempotency::new(tenant_id, "somebody", "ANY", &path, &key, body.as_bytes())
         });
         let request = CommandEnvelope {
@@ -213,7 +214,8 @@ impl TracePlayer<'_> {
 
     /// The stream folds to what the model has.
     async fn stands(&mut self, name: OrderRef, expected: &ModelAnswer) -> Result<()> {
-        let (log, keyring) = (&self.house.log, &self.house.keyring);
+        let log = &self.house.log;
+        let keyring = &self.house.keyring;
         let id = self.id(name)?.into();
         let folded =
             loader::load::<order::Order>(&Reads::of_system(log), keyring, id, AsOf::Now).await?;

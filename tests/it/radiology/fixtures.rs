@@ -79,7 +79,8 @@ impl WorklistApp {
     pub(super) async fn open_with(engine: EngineKind, further: &[&str]) -> Result<Self> {
         let house = TestApp::open_with(engine, &[&ARGUMENTS, further].concat()).await?;
         let log = database::DatabaseUrl::parse(&house.database.url)?;
-        let (log, tasks) = (log.connect().await?, BackgroundTasks::new());
+        let log = log.connect().await?;
+        let tasks = BackgroundTasks::new();
         let store = Store::start(log, MasterKey::parse(MASTER_KEY)?, &tasks).await?;
         Ok(Self {
             executor: Executor::new(store),

@@ -69,7 +69,8 @@ async fn are_created_once_a_practitioner_and_changed(engine: EngineKind) -> Resu
 async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
     let admin = &room.house.client;
-    let (anna, boris) = (fresh(), fresh());
+    let anna = fresh();
+    let boris = fresh();
     let mut ids = Vec::new();
     for (practitioner, is_active) in [(anna, true), (boris, false)] {
         let body = json!({ "practitioner_id": practitioner, "is_active": is_active });

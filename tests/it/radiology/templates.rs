@@ -42,7 +42,8 @@ async fn is_created_read_changed_and_listed(engine: EngineKind) -> Result<()> {
     });
     let created = house.client.post(TEMPLATES, &body).await?;
     assert_eq!(created.status, 201, "{created:?}");
-    let (place, template) = (created.header("location"), created.json());
+    let place = created.header("location");
+    let template = created.json();
     assert_eq!(place, format!("{TEMPLATES}/{}", created.text_at("/id")));
     let expected = json!({
         "code": "CT_HEAD_STROKE", "modality_code": "CT", "body_part": "Head", "schema": schema,

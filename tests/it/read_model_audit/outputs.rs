@@ -88,10 +88,8 @@ async fn compare_sealed(keyring: &Keyring, event: &StoredEvent, row: &Row) -> Re
         sealed: sealed.into_bytes(),
         ..row.clone()
     };
-    let (shown, said) = (
-        opened(row, event.stream_id, keyring).await?,
-        opened(&own, event.stream_id, keyring).await?,
-    );
+    let shown = opened(row, event.stream_id, keyring).await?;
+    let said = opened(&own, event.stream_id, keyring).await?;
     ensure!(
         shown == said,
         "the PHI of output {} differs: {shown:?}, {said:?}",

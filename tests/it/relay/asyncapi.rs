@@ -114,7 +114,9 @@ fn types() -> Vec<(&'static str, u32)> {
 }
 
 fn description() -> Result<Value> {
-    let (mut channels, mut operations, mut messages) = (Map::new(), Map::new(), Map::new());
+    let mut channels = Map::new();
+    let mut operations = Map::new();
+    let mut messages = Map::new();
     for (kind, version) in types() {
         channels.insert(kind.to_owned(), channel(kind));
         operations.insert(format!("publish.{kind}"), operation(kind));

@@ -11,9 +11,11 @@ use crate::test_app::TestApp;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guarded_server_is_entered_by_an_nkey_over_tls() -> Result<()> {
     let guard = NatsAuth::with_users()?;
-    let (tls, seed) = (over_tls(&guard), guard.secret()?);
+    let tls = over_tls(&guard);
+    let seed = guard.secret()?;
     let nats = Nats::start_guarded(guard).await?;
-    let (url, file) = (tls_url(&nats), seed.display().to_string());
+    let url = tls_url(&nats);
+    let file = seed.display().to_string();
     let arguments = [&["--nats", &url, "--nats-nkey", &file], &each(&tls)[..]].concat();
     let secret = std::fs::read_to_string(seed)?;
     lets_in_and_is_not_told(&nats, &arguments, "[nkey]", &[&secret]).await
@@ -24,7 +26,8 @@ async fn an_operators_server_is_entered_by_a_credentials_file() -> Result<()> {
     let guard = NatsAuth::with_an_operator()?;
     let credentials = guard.secret()?;
     let nats = Nats::start_guarded(guard).await?;
-    let (url, file) = (nats.url(), credentials.display().to_string());
+    let url = nats.url();
+    let file = credentials.display().to_string();
     let arguments = ["--nats", &url, "--nats-credentials", &file];
     let text = std::fs::read_to_string(credentials)?;
     let secrets: Vec<&str> = text.lines().filter(|text| is_secret(text)).collect();

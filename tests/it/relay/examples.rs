@@ -87,7 +87,8 @@ async fn reads_on(consumer: impl Fn(&[&str]) -> Result<Command>) -> Result<()> {
         );
         read.extend(said.lines().map(str::to_owned));
         let expected = events.iter().map(|event| {
-            let (position, kind) = (event.position, &event.event_type);
+            let position = event.position;
+            let kind = &event.event_type;
             format!(
                 "{position} {kind} {}/{}",
                 event.stream_type, event.stream_id
@@ -146,7 +147,8 @@ async fn rejects(consumer: impl Fn(&[&str]) -> Result<Command>) -> Result<()> {
     let nats = Nats::start().await?;
     let house = TestApp::open_with(EngineKind::Sqlite, &["--dev", "--nats", &nats.url()]).await?;
     let messages = holds_the_log(&nats, &house.database).await?;
-    let (real, key) = (messages.first().context("no message")?, public_key(&house)?);
+    let real = messages.first().context("no message")?;
+    let key = public_key(&house)?;
     let forged = Nats::start().await?;
     let read = async || -> Result<(bool, String)> {
         let mut command = consumer(&[&forged.url(), &key, "1"])?;

@@ -108,7 +108,8 @@ async fn a_message_that_comes_late_is_not_taken(engine: EngineKind) -> Result<()
         for (name, value) in &message.headers {
             headers.insert(name.as_str(), value.as_str());
         }
-        let (subject, body) = (message.subject.clone(), message.body.clone());
+        let subject = message.subject.clone();
+        let body = message.body.clone();
         let sent = jetstream
             .publish_with_headers(subject, headers, body.into())
             .await?;
@@ -295,7 +296,8 @@ impl OrderLoad {
         let enough = CancellationToken::new();
         let mut clerks = JoinSet::new();
         for _ in 0..CLERKS {
-            let (client, enough) = (house.client.clone(), enough.clone());
+            let client = house.client.clone();
+            let enough = enough.clone();
             let procedure = house.procedure.clone();
             clerks.spawn(async move {
                 while !enough.is_cancelled() && ordered(&client, &procedure).await {}

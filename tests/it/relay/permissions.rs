@@ -71,10 +71,8 @@ fn with_login(nats: &Nats, (user, password): (&str, &str)) -> String {
 async fn reads(consumer: Consumer, house: &TestApp, url: &str, count: usize) -> Result<()> {
     let mut command = consumer(&[url, &public_key(house)?, &count.to_string()])?;
     let ran = tokio::task::spawn_blocking(move || command.output()).await??;
-    let (read, said) = (
-        String::from_utf8(ran.stdout)?,
-        String::from_utf8(ran.stderr)?,
-    );
+    let read = String::from_utf8(ran.stdout)?;
+    let said = String::from_utf8(ran.stderr)?;
     ensure!(
         ran.status.success() && read.lines().count() == count,
         "{said}"

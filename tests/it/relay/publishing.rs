@@ -24,7 +24,8 @@ async fn every_event_arrives_once_in_order_as_a_cloud_event(engine: EngineKind) 
     assert_eq!(messages.len(), events.len());
     for (message, event) in messages.iter().zip(&events) {
         let text = |pointer: &str| event.pointer(pointer).unwrap().as_str().unwrap().to_owned();
-        let (kind, tenant) = (text("/type"), text("/tenant_id"));
+        let kind = text("/type");
+        let tenant = text("/tenant_id");
         assert_eq!(message.subject, format!("roentgen.events.{tenant}.{kind}"));
         let number = |name: &str| event[name].as_u64().unwrap().to_string();
         let stream = format!("{}/{}", text("/stream/type"), text("/stream/id"));

@@ -35,7 +35,8 @@ pub(crate) fn done(answer: TestResponse) -> TestResponse {
 
 impl Images {
     pub(super) fn new() -> Self {
-        let (patient, accession) = (fresh(), fresh().simple().to_string()[20..].to_owned());
+        let patient = fresh();
+        let accession = fresh().simple().to_string()[20..].to_owned();
         let body = json!({
             "pacs_endpoint_code": "MAIN", "patient_id": patient, "modality_code": "CT",
             "study_instance_uid": format!("2.25.{}", fresh().as_u128()),

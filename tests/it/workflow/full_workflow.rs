@@ -229,7 +229,8 @@ async fn analysed(
     let task = json!({ "imaging_study_id": study.text_at("/id"), "ai_model_id": catalog.model,
         "task_type": "triage" });
     let task = post(admin, "/imaging-ai/tasks", &task).await?;
-    let (id, task) = (task.text_at("/id"), place("/imaging-ai/tasks", &task));
+    let id = task.text_at("/id");
+    let task = place("/imaging-ai/tasks", &task);
     let status = format!("{task}/status");
     patch(admin, &status, &json!({ "status": "running" })).await?;
     let mut outputs = Vec::new();

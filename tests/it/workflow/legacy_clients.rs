@@ -201,7 +201,8 @@ async fn reported(
     let report = json!({ "imaging_study_id": study, "patient_id": patient,
         "radiologist_id": radiologist, "findings": "Large left MCA territory infarct" });
     let report = reader.post("/radiology/reports", report).await?;
-    let (id, report) = (report.text_at("/id"), report.header("location"));
+    let id = report.text_at("/id");
+    let report = report.header("location");
     let impression = json!({ "impression": "Acute stroke", "critical_result": true });
     reader.patch(&report, impression).await?;
     let signing = json!({ "signed_by_radiologist_id": radiologist });
@@ -265,7 +266,8 @@ const LISTS: [&str; 15] = [
 
 /// What would be accepted, or be missing what it names, if the tenant were right.
 fn bodies() -> Vec<(&'static str, Value)> {
-    let (id, uid) = (fresh(), format!("2.25.{}", fresh().as_u128()));
+    let id = fresh();
+    let uid = format!("2.25.{}", fresh().as_u128());
     vec![
         (
             "/imaging/modalities",

@@ -16,7 +16,8 @@ on_both_engines!(
 async fn a_stat_order_after_its_images_raises_the_item_and_is_completed(
     engine: EngineKind,
 ) -> Result<()> {
-    let (house, images) = (open(engine, &[]).await?, Images::new());
+    let house = open(engine, &[]).await?;
+    let images = Images::new();
     let (study, item) = images.arrive(&house).await?;
     assert_eq!(study.text_at("/link"), "unlinked");
     let order = images
@@ -30,7 +31,8 @@ async fn a_stat_order_after_its_images_raises_the_item_and_is_completed(
 }
 
 async fn a_patient_mismatch_is_shown_until_a_person_settles_it(engine: EngineKind) -> Result<()> {
-    let (house, images) = (open(engine, &[]).await?, Images::new());
+    let house = open(engine, &[]).await?;
+    let images = Images::new();
     images
         .ordered(&house, json!({ "patient_id": fresh() }))
         .await?;
@@ -55,7 +57,8 @@ async fn a_patient_mismatch_is_shown_until_a_person_settles_it(engine: EngineKin
 }
 
 async fn a_cancelled_order_with_images_stays_on_the_list(engine: EngineKind) -> Result<()> {
-    let (house, images) = (open(engine, &[]).await?, Images::new());
+    let house = open(engine, &[]).await?;
+    let images = Images::new();
     let order = images.ordered(&house, json!({})).await?;
     let cancel = json!({ "status": "cancelled", "cancellation_reason": "wrong patient" });
     done(house.client.patch(&order, &cancel).await?);

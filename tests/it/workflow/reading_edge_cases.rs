@@ -16,7 +16,8 @@ on_both_engines!(
 async fn late_series_after_the_final_signature_bring_the_item_back(
     engine: EngineKind,
 ) -> Result<()> {
-    let (house, images) = (open(engine, &[]).await?, Images::new());
+    let house = open(engine, &[]).await?;
+    let images = Images::new();
     let (study, item) = images.arrive(&house).await?;
     let reader = house.caller("radiologist")?;
     let report = done(reader.post(REPORTS, &images.report(&study)).await?).header("location");
@@ -31,9 +32,11 @@ async fn late_series_after_the_final_signature_bring_the_item_back(
 async fn a_report_without_a_claim_signed_finally_by_another_completes_the_item(
     engine: EngineKind,
 ) -> Result<()> {
-    let (house, images) = (open(engine, &[]).await?, Images::new());
+    let house = open(engine, &[]).await?;
+    let images = Images::new();
     let (study, item) = images.arrive(&house).await?;
-    let (resident, attending) = (house.caller("radiologist")?, house.caller("radiologist")?);
+    let resident = house.caller("radiologist")?;
+    let attending = house.caller("radiologist")?;
     let report = done(resident.post(REPORTS, &images.report(&study)).await?).header("location");
     has(&house.client, &item, "status", json!("in_progress")).await?;
     let sign = format!("{report}/sign");
@@ -48,7 +51,8 @@ async fn a_report_without_a_claim_signed_finally_by_another_completes_the_item(
 }
 
 async fn a_cancelled_report_begun_again_takes_its_item_along(engine: EngineKind) -> Result<()> {
-    let (house, images) = (open(engine, &[]).await?, Images::new());
+    let house = open(engine, &[]).await?;
+    let images = Images::new();
     let (study, item) = images.arrive(&house).await?;
     let reader = house.caller("radiologist")?;
     let body = images.report(&study);

@@ -45,7 +45,8 @@ impl NatsAuth {
     pub fn with_users() -> Result<Self> {
         let guard = Self::new(NatsAuthMethod::Password)?;
         Certificate::make(guard.directory.path(), CERTIFICATE)?;
-        let (certificate, key) = (guard.certificate(), guard.key());
+        let certificate = guard.certificate();
+        let key = guard.key();
         let (user, password) = LOGIN;
         guard.configured(&format!(
             "tls {{ cert_file: {certificate:?}, key_file: {key:?}, ca_file: {certificate:?}, verify: true }}\n\
@@ -55,8 +56,10 @@ impl NatsAuth {
 
     /// An operator, who vouches for an account, which vouches for a user.
     pub fn with_an_operator() -> Result<Self> {
-        let (operator, user) = (KeyPair::new_operator(), KeyPair::new_user());
-        let (system, account) = (KeyPair::new_account(), KeyPair::new_account());
+        let operator = KeyPair::new_operator();
+        let user = KeyPair::new_user();
+        let system = KeyPair::new_account();
+        let account = KeyPair::new_account();
         let of_operator = json!({"version": 2, "type": "operator"});
         let of_operator = jwt(&operator, &operator, &of_operator)?;
         let of_system = json!({"version": 2, "type": "account", "limits": limits(0)});
@@ -71,7 +74,8 @@ impl NatsAuth {
              -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
         );
         let guard = Self::new(NatsAuthMethod::Credentials(credentials))?;
-        let (system, account) = (system.public_key(), account.public_key());
+        let system = system.public_key();
+        let account = account.public_key();
         guard.configured(&format!(
             "operator: {of_operator}\nsystem_account: {system}\nresolver: MEMORY\n\
              resolver_preload: {{ {system}: {of_system}, {account}: {of_account} }}\n"
@@ -122,14 +126,12 @@ impl NatsAuth {
 
     /// A file with what lets somebody in: the NKey's seed, or the user's credentials, whose last line is not ended.
     pub fn secret(&self) -> Result<PathBuf> {
-        let (path, secret) = (
-            self.path("secret"),
-            match &self.entrance {
-                NatsAuthMethod::Password => SEED,
-                NatsAuthMethod::Credentials(credentials) => credentials.trim_end(),
-                NatsAuthMethod::Composed => SERVER.1,
-            },
-        );
+        let path = self.path("secret");
+        let secret = match &self.entrance {
+            NatsAuthMethod::Password => SEED,
+            NatsAuthMethod::Credentials(credentials) => credentials.trim_end(),
+            NatsAuthMethod::Composed => SERVER.1,
+        };
         std::fs::write(&path, secret)?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(path)

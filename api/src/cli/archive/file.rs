@@ -115,7 +115,8 @@ fn event(row: &Row) -> anyhow::Result<StoredEvent> {
 pub(in crate::cli) async fn sha256(path: PathBuf) -> anyhow::Result<Digest> {
     let hashed = tokio::task::spawn_blocking(move || {
         let mut file = File::open(path)?;
-        let (mut hasher, mut buffer) = (chain::Hasher::default(), vec![0; 64 * 1024]);
+        let mut hasher = chain::Hasher::default();
+        let mut buffer = vec![0; 64 * 1024];
         loop {
             match file.read(&mut buffer)? {
                 0 => return anyhow::Ok(hasher.finish()),

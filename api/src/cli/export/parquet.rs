@@ -203,7 +203,8 @@ impl<W: Write + Send> Columns<'_, W> {
     }
 
     fn each<T: DataType>(&mut self, value: impl Fn(&Row<'_>) -> T::T) -> anyhow::Result<()> {
-        let (all, mut column) = (self.rows, self.next()?);
+        let all = self.rows;
+        let mut column = self.next()?;
         for rows in all.chunks(BATCH) {
             let values: Vec<T::T> = rows.iter().map(&value).collect();
             column.typed::<T>().write_batch(&values, None, None)?;
@@ -216,7 +217,8 @@ impl<W: Write + Send> Columns<'_, W> {
         &mut self,
         value: impl Fn(&Row<'_>) -> Option<ByteArray>,
     ) -> anyhow::Result<()> {
-        let (all, mut column) = (self.rows, self.next()?);
+        let all = self.rows;
+        let mut column = self.next()?;
         for rows in all.chunks(BATCH) {
             let values: Vec<_> = rows.iter().map(&value).collect();
             let levels: Vec<i16> = values
@@ -286,7 +288,8 @@ mod tests {
 
     #[test]
     fn row_groups_are_bounded_by_rows_and_by_bytes() {
-        let (few, light) = (3, 3 * event(1).memory_bytes());
+        let few = 3;
+        let light = 3 * event(1).memory_bytes();
         for (rows, bytes) in [(few, usize::MAX), (usize::MAX, light)] {
             assert_eq!(groups(RowGroupLimits { rows, bytes }), [3, 3, 3, 1]);
         }

@@ -56,9 +56,10 @@ impl PartialFile {
     /// Gives it its name, once it is on disk.
     pub(super) fn persist(self) -> anyhow::Result<()> {
         self.file.as_file().sync_all()?;
-        let named = match self.replace {
-            true => self.file.persist(&self.path),
-            false => self.file.persist_noclobber(&self.path),
+        let named = if self.replace {
+            self.file.persist(&self.path)
+        } else {
+            self.file.persist_noclobber(&self.path)
         };
         named
             .map_err(|error| error.error)

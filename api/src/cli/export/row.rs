@@ -43,9 +43,10 @@ impl<'a> Row<'a> {
 
     /// As the feed says it to who does not ask for PHI.
     pub(super) fn phi(&self) -> &'static str {
-        match self.event.sealed.is_empty() {
-            true => "open",
-            false => "sealed",
+        if self.event.sealed.is_empty() {
+            "open"
+        } else {
+            "sealed"
         }
     }
 }

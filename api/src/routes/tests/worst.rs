@@ -150,7 +150,8 @@ fn most(room: usize, fits: impl Fn(usize) -> bool) -> usize {
     if fits(room) {
         return room;
     }
-    let (mut fitting, mut too_long) = (0, room);
+    let mut fitting = 0;
+    let mut too_long = room;
     while too_long - fitting > 64 {
         let middle = usize::midpoint(fitting, too_long);
         if fits(middle) {

@@ -36,7 +36,8 @@ fn changes_foreign(caller: usize, order: String) -> Caller {
 
 /// Goes on with another order when this one takes no more, and all with the same one.
 fn changes_own(caller: usize, own: Arc<Mutex<String>>, new: String) -> Caller {
-    let (mut number, mut changed) = (0_u64, String::new());
+    let mut number = 0_u64;
+    let mut changed = String::new();
     Box::new(move |last| {
         number += 1;
         let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);

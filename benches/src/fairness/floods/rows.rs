@@ -15,7 +15,8 @@ pub(super) fn callers(procedure: &str) -> Vec<Caller> {
 
 /// Changes an order until it takes no more, and then the next one.
 fn caller(procedure: String) -> Caller {
-    let (mut place, mut number) = (None, 0_u64);
+    let mut place = None;
+    let mut number = 0_u64;
     let prose = "x".repeat(PHI_BYTES);
     Box::new(move |last| {
         match last.map(|answer| answer.status) {

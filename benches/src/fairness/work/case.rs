@@ -129,7 +129,8 @@ impl Case<'_> {
         });
         let path = "/pacs/studies/sync";
         let study = self.command(By::Ward, "POST", path, &study).await?;
-        let (study, synced) = (text(&study, "id")?, Instant::now());
+        let study = text(&study, "id")?;
+        let synced = Instant::now();
         let own = format!("{ITEMS}?status=all&imaging_study_id={study}");
         loop {
             let rows = self.listed(By::Reader, &own).await?;

@@ -73,10 +73,8 @@ impl Figures {
 
     async fn whole_lists(&mut self, work: &Work) -> anyhow::Result<()> {
         let mut ward = work.open(&work.token(&WARD, None)?).await?;
-        let (mut next, mut seen) = (
-            Some("/imaging/orders?limit=500".to_owned()),
-            BTreeMap::new(),
-        );
+        let mut next = Some("/imaging/orders?limit=500".to_owned());
+        let mut seen = BTreeMap::new();
         while let Some(path) = next {
             let page = ward.get(&path).await?;
             ensure!(page.status == 200, "GET {path}: {}", page.status);

@@ -47,7 +47,8 @@ fn keeps(kept: &CompiledCache, whose: u128, of: &Value) -> bool {
 
 #[tokio::test]
 async fn schema_is_compiled_once_for_a_tenant() {
-    let (mut kept, text) = (CompiledCache::new(BUDGET), json!({ "type": "string" }));
+    let mut kept = CompiledCache::new(BUDGET);
+    let text = json!({ "type": "string" });
     let (asked, mut verdict) = question(1, &text).await;
     kept.answer(asked);
     assert_eq!(verdict.try_recv(), Ok(Ok(())));
@@ -62,10 +63,8 @@ async fn schema_is_compiled_once_for_a_tenant() {
 
 #[tokio::test]
 async fn what_nobody_waits_for_is_neither_done_nor_kept() {
-    let (mut kept, large) = (
-        CompiledCache::new(BUDGET),
-        json!({ "allOf": vec![json!({}); 3_000] }),
-    );
+    let mut kept = CompiledCache::new(BUDGET);
+    let large = json!({ "allOf": vec![json!({}); 3_000] });
     let (asked, verdict) = question(1, &large).await;
     drop(verdict);
     ALLOCATED.reset_peak_usage();
@@ -78,7 +77,8 @@ async fn what_nobody_waits_for_is_neither_done_nor_kept() {
 
 #[tokio::test]
 async fn what_was_given_up_on_while_it_was_compiled_is_not_kept() {
-    let (mut kept, text) = (CompiledCache::new(BUDGET), json!({ "type": "string" }));
+    let mut kept = CompiledCache::new(BUDGET);
+    let text = json!({ "type": "string" });
     let (reply, verdict) = oneshot::channel();
     drop(verdict);
     let judged = kept.judge(tenant(1), &schema(&text), None, &reply);
@@ -88,7 +88,8 @@ async fn what_was_given_up_on_while_it_was_compiled_is_not_kept() {
 
 #[tokio::test]
 async fn refused_schema_is_not_kept() {
-    let (mut kept, wrong) = (CompiledCache::new(BUDGET), json!({ "type": "flower" }));
+    let mut kept = CompiledCache::new(BUDGET);
+    let wrong = json!({ "type": "flower" });
     let (asked, mut verdict) = question(1, &wrong).await;
     kept.answer(asked);
     assert!(verdict.try_recv().unwrap().is_err());
@@ -97,7 +98,8 @@ async fn refused_schema_is_not_kept() {
 
 #[tokio::test]
 async fn kept_schemas_take_no_more_than_the_budget_and_tenants_share_it() {
-    let (mut kept, text) = (CompiledCache::new(1 << 20), json!({ "type": "string" }));
+    let mut kept = CompiledCache::new(1 << 20);
+    let text = json!({ "type": "string" });
     let (asked, _verdict) = question(2, &text).await;
     kept.answer(asked);
     let large = |n: usize| {

@@ -45,7 +45,8 @@ proptest! {
     /// No command but another signature changes what was signed, and none at all once it is final.
     #[test]
     fn what_was_signed_is_never_altered(commands in prop::collection::vec(commands(), 1..40)) {
-        let (mut state, mut events) = (None::<Report>, Vec::new());
+        let mut state = None::<Report>;
+        let mut events = Vec::new();
         for command in commands {
             let before = state.as_ref().and_then(seen);
             let status = state.as_ref().map(Report::status);
@@ -84,7 +85,8 @@ proptest! {
     fn a_critical_result_is_raised_once_until_it_is_taken_back_or_told(
         commands in prop::collection::vec(commands(), 1..40),
     ) {
-        let (mut state, mut raised) = (None::<Report>, false);
+        let mut state = None::<Report>;
+        let mut raised = false;
         for command in commands {
             let adds_critical =
                 matches!(&command, Command::AddAddendum(it) if it.critical_result == Some(true));

@@ -103,7 +103,8 @@ impl StudyAdditions {
     /// The events that add what is new.
     pub(super) fn add(mut self, told: MergedSeries) -> Vec<Event> {
         let mut events = Vec::new();
-        let (mut series, mut instances) = (Vec::new(), Vec::new());
+        let mut series = Vec::new();
+        let mut instances = Vec::new();
         for (
             id,
             SyncedSeries {
@@ -188,7 +189,8 @@ pub(super) fn merge_study_and_series_updates(
     own: Updated,
     mut of_series: Vec<Updated>,
 ) -> Vec<Updated> {
-    let (weight, bare) = (estimated_update_bytes(&own), own.phi.is_none());
+    let weight = estimated_update_bytes(&own);
+    let bare = own.phi.is_none();
     let fits = |updated: &&mut Updated| {
         bare && weight + estimated_update_bytes(updated) <= MAX_CHUNK_BYTES
     };

@@ -117,7 +117,8 @@ mod bulk_additions {
     #[test]
     fn a_thousand_series_of_one_image_fit_too() {
         let series = (0..1000).map(|n| {
-            let (series, sop) = (format!("1.1.{n}"), format!("1.2.{n}"));
+            let series = format!("1.1.{n}");
+            let sop = format!("1.2.{n}");
             synced_series(&series, None, &[&sop])
         });
         let events = Study::decide(None, telling(series.collect()), &context()).unwrap();

@@ -69,7 +69,8 @@ fn an_item_takes_up_the_parts_of_so_many_models_and_what_each_says_later() {
     let full = (1..=MAX_PARTS as u128).map(|model| contributed(part(Some(model), 0.5, &["ich"])));
     let events: Vec<_> = [created()].into_iter().chain(full).collect();
     let item = || given::<WorklistItem>(events.clone());
-    let (again, beyond) = (part(Some(1), 0.9, &[]), part(Some(1000), 0.9, &[]));
+    let again = part(Some(1), 0.9, &[]);
+    let beyond = part(Some(1000), 0.9, &[]);
     item()
         .when(Command::Contribute(again.clone()))
         .then([contributed(again)]);

@@ -101,7 +101,8 @@ fn nothing_is_lost_or_sent_twice_whatever_the_turns() {
     for n in 0..600_u128 {
         queue.push(tenant(n % 7), job(n % 90, 10_000)).unwrap();
     }
-    let (mut sent, mut batches) = (0, 0);
+    let mut sent = 0;
+    let mut batches = 0;
     while queue.len() > 0 {
         let batch = streams(&queue.next_batch());
         let once: HashSet<_> = batch.iter().collect();

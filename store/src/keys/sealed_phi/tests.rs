@@ -71,7 +71,8 @@ fn of(key: &PatientKey, histories: &[Value]) -> SealedPhi {
 
 #[test]
 fn a_part_is_dropped_when_later_ones_have_all_of_it() {
-    let (key, a) = (key(4), json!(1));
+    let key = key(4);
+    let a = json!(1);
     let histories = [json!({"a": a, "b": a}), json!({"a": a}), json!({"b": a})];
     for (count, left) in [(1, vec![1]), (2, vec![1, 2]), (3, vec![2, 3])] {
         let parts = of(&key, &histories[..count]);
@@ -99,7 +100,8 @@ fn a_part_that_does_not_say_what_it_has_stays_and_replaces_nothing() {
 
 #[test]
 fn what_another_key_sealed_is_not_replaced_and_stays_erased() {
-    let (old, new) = (key(4), key(5));
+    let old = key(4);
+    let new = key(5);
     let mut parts = SealedPhi::default();
     parts.push(1, &old.seal(br#"{"a":1}"#, stream(), 1));
     parts.push(2, &new.seal(br#"{"a":2}"#, stream(), 2));
@@ -161,7 +163,8 @@ proptest! {
         let whole = of(&key, &all);
         let compacted = whole.clone().compacted(&shown);
         let open = |parts: &SealedPhi| parts.open_each(stream(), &holding(&key)).unwrap().unwrap();
-        let (before, after) = (open(&whole), open(&compacted));
+        let before = open(&whole);
+        let after = open(&compacted);
         for upto in shown.dividers.iter().copied().chain([u64::MAX]) {
             prop_assert_eq!(laid_over(&before, &shown, upto), laid_over(&after, &shown, upto));
         }
@@ -345,7 +348,8 @@ proptest! {
     fn a_report_shows_the_same_from_what_a_row_keeps(commands in commands()) {
         let key = key(4);
         let mut resource: Option<Versioned<Report>> = None;
-        let (mut all, mut kept) = (SealedPhi::default(), SealedPhi::default());
+        let mut all = SealedPhi::default();
+        let mut kept = SealedPhi::default();
         for command in commands {
             let state = resource.as_ref().map(|report| &report.state);
             let Ok(events) = Report::decide(state, command, &context()) else {

@@ -27,7 +27,8 @@ impl PredictedHead {
         let each = batch.appends.iter().zip(&outcome.verdicts);
         let winners = each.filter(|(_, verdict)| **verdict == AppendOutcome::Written);
         let leaves = winners.flat_map(|(prepared, _)| &prepared.leaves);
-        let (mut head, recorded_at_ms) = (outcome.before, outcome.recorded_at_ms);
+        let mut head = outcome.before;
+        let recorded_at_ms = outcome.recorded_at_ms;
         chain::extend(&mut head, recorded_at_ms, leaves);
         Self {
             head,

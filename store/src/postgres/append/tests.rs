@@ -105,7 +105,8 @@ async fn unbroken(database: &PostgresFixture, events: usize) -> Vec<Digest> {
 async fn links_follow_actual_head_when_prediction_fails() {
     let database = PostgresFixture::create().await;
     let other_node = Postgres::connect(&database.url()).unwrap();
-    let (known, elsewhere) = (to(stream(), 0, 2), to(stream(), 0, 1));
+    let known = to(stream(), 0, 2);
+    let elsewhere = to(stream(), 0, 1);
     database.write(std::slice::from_ref(&known)).await;
     let from_elsewhere = AppendBatch {
         appends: vec![&elsewhere],

@@ -37,7 +37,8 @@ fn boundary<T: std::fmt::Debug>(answer: Result<T, EngineError>) -> u64 {
 /// Three partitions: the first has two streams of one event, and one that goes on in the second.
 async fn three_partitions() -> (PostgresFixture, StreamId, StreamId) {
     let database = PostgresFixture::with_partitions_of(10).await;
-    let (ended, goes_on) = (stream(), stream());
+    let ended = stream();
+    let goes_on = stream();
     database.write(&[to(ended, 0, 1), to(goes_on, 0, 1)]).await;
     database.fill(10).await;
     let outcome = database.write(&[to(goes_on, 1, 1)]).await;

@@ -231,7 +231,8 @@ async fn a_page_holds_what_passes_the_filter() {
     let mut foreign = to(stream(), 0, 1).append;
     foreign.events[0].tenant_id = Uuid::from_u128(8).into();
     let third = foreign.events[0].stream_id;
-    let (one, two) = (shaped(1, "A.One", "A"), shaped(2, "B.Two", "B"));
+    let one = shaped(1, "A.One", "A");
+    let two = shaped(2, "B.Two", "B");
     database
         .write(&[one, two, prepare(foreign), shaped(1, "A.Three", "A")])
         .await;

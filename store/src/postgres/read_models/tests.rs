@@ -211,7 +211,8 @@ async fn the_checkpoint_moves_from_where_it_is_and_from_nowhere_else() {
 #[tokio::test]
 async fn of_two_that_project_the_same_one_writes() {
     let database = with_rows(vec![]).await;
-    let (first, second) = (batch(at(1), at(2), vec![]), batch(at(1), at(3), vec![]));
+    let first = batch(at(1), at(2), vec![]);
+    let second = batch(at(1), at(3), vec![]);
     let (one, other) = tokio::join!(
         database.write_projection(&first),
         database.write_projection(&second)
@@ -335,9 +336,12 @@ async fn two_nodes_create_one_model_at_once() {
 #[tokio::test]
 async fn a_lease_has_one_holder_until_it_runs_out() {
     let database = PostgresFixture::create().await;
-    let (one, other) = (fresh_id(), fresh_id());
+    let one = fresh_id();
+    let other = fresh_id();
     let names = ["projector", "relay"].map(str::to_owned);
-    let (hour, both, first) = (Duration::from_secs(3600), &names[..], &names[..1]);
+    let hour = Duration::from_secs(3600);
+    let both = &names[..];
+    let first = &names[..1];
     assert_eq!(
         database.acquire_leases(first, one, hour).await.unwrap(),
         first

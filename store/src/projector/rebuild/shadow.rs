@@ -158,9 +158,10 @@ impl ShadowTable {
             return Ok(CatchUpStep::Superseded);
         }
         self.record_written(written);
-        Ok(match full || cut {
-            true => CatchUpStep::Advanced,
-            false => CatchUpStep::CaughtUp,
+        Ok(if full || cut {
+            CatchUpStep::Advanced
+        } else {
+            CatchUpStep::CaughtUp
         })
     }
 

@@ -102,7 +102,8 @@ mod successful_append {
     #[tokio::test]
     async fn batches_of_every_size_are_whole() {
         let bed = SqliteFixture::new().await;
-        let (mut streams, mut events) = (0_u128, 0);
+        let mut streams = 0_u128;
+        let mut events = 0;
         for size in [1, 2, 4, 5, 64, 65, 255, 256, 257, 600] {
             let appends: Vec<Append> = (0..size)
                 .map(|n| creating(stream(streams + n), 1))

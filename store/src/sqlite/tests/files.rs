@@ -53,7 +53,8 @@ async fn missing_directories_are_made() {
 #[tokio::test]
 async fn each_is_as_durable_as_it_must_be() {
     let SqliteFixture { engine, .. } = &SqliteFixture::new().await;
-    let (full, normal) = (2, 1);
+    let full = 2;
+    let normal = 1;
     assert_eq!(pragma(&engine.log, "PRAGMA synchronous").await, full);
     assert_eq!(pragma(&engine.keys, "PRAGMA synchronous").await, full);
     assert_eq!(pragma(&engine.keys, "PRAGMA secure_delete").await, 1);
@@ -104,7 +105,8 @@ async fn two_may_migrate_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("roentgen.db");
     let (one, other) = tokio::join!(Sqlite::open(&path), Sqlite::open(&path));
-    let (one, other) = (one.unwrap(), other.unwrap());
+    let one = one.unwrap();
+    let other = other.unwrap();
     let (first, second) = tokio::join!(one.migrate(), other.migrate());
     first.unwrap();
     second.unwrap();

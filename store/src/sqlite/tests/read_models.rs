@@ -401,11 +401,9 @@ mod leases {
 
     #[tokio::test]
     async fn one_holds_it_and_renews_it() {
-        let (bed, one, other) = (
-            SqliteFixture::new().await,
-            Uuid::from_u128(1),
-            Uuid::from_u128(2),
-        );
+        let bed = SqliteFixture::new().await;
+        let one = Uuid::from_u128(1);
+        let other = Uuid::from_u128(2);
         let both = ["another", "leader"];
         assert_eq!(lease(&bed, &["leader"], one, LONG).await, ["leader"]);
         assert_eq!(lease(&bed, &both, other, LONG).await, ["another"]);
@@ -420,11 +418,9 @@ mod leases {
 
     #[tokio::test]
     async fn one_that_ran_out_is_taken_over() {
-        let (bed, one, other) = (
-            SqliteFixture::new().await,
-            Uuid::from_u128(1),
-            Uuid::from_u128(2),
-        );
+        let bed = SqliteFixture::new().await;
+        let one = Uuid::from_u128(1);
+        let other = Uuid::from_u128(2);
         let leader = ["leader"];
         assert_eq!(lease(&bed, &leader, one, Duration::ZERO).await, leader);
         assert!(!bed.engine.is_leased("leader").await.unwrap());

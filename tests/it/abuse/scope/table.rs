@@ -55,7 +55,8 @@ impl Row {
         let (verb, template) = self.route.split_once(' ').unwrap_or_default();
         let method: Method = verb.parse()?;
         let mut path = template.to_owned();
-        let (mut query, mut body) = (self.query.clone(), self.body.clone());
+        let mut query = self.query.clone();
+        let mut body = self.body.clone();
         if let Some((name, id)) = &self.beside {
             path = path.replace(&format!("{{{name}}}"), id);
         }
@@ -67,9 +68,10 @@ impl Row {
         } else {
             body = with(body, json!({ (self.place): self.id }));
         }
-        let body = match method.is_safe() {
-            true => Vec::new(),
-            false => serde_json::to_vec(&body)?,
+        let body = if method.is_safe() {
+            Vec::new()
+        } else {
+            serde_json::to_vec(&body)?
         };
         Ok((
             method,
@@ -286,7 +288,8 @@ fn reading(ids: &Ids, own: &Own) -> Vec<Row> {
     let item = json!({ "imaging_study_id": own.study, "patient_id": own.patient,
         "modality_code": "CT" });
     let report = json!({ "imaging_study_id": own.study, "patient_id": own.patient });
-    let (items, reports) = ("POST /radiology/worklist/items", "POST /radiology/reports");
+    let items = "POST /radiology/worklist/items";
+    let reports = "POST /radiology/reports";
     let refers = |route, place, id: &str| {
         let body = match route {
             "POST /radiology/reports" => &report,

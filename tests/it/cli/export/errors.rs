@@ -37,7 +37,8 @@ fn unfinished(directory: &Path) -> Result<Vec<String>> {
 async fn replaces_files_only_where_it_is_told_to(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let directory = house.database.directory();
-    let (file, link) = (directory.join("file"), directory.join("link"));
+    let file = directory.join("file");
+    let link = directory.join("link");
     std::fs::write(&file, "mine")?;
     std::os::unix::fs::symlink(&file, &link)?;
     for (out, further, named) in [
@@ -61,7 +62,8 @@ async fn replaces_files_only_where_it_is_told_to(engine: EngineKind) -> Result<(
 async fn names_what_is_wrong(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let directory = house.database.directory();
-    let (nowhere, out) = (directory.join("no/such/file"), directory.join("out"));
+    let nowhere = directory.join("no/such/file");
+    let out = directory.join("out");
     let (code, printed) = export(&house.database, &nowhere, &[])?;
     assert_eq!(code, Some(70), "{printed}");
     assert!(printed.contains("no/such/file"), "{printed}");

@@ -27,7 +27,8 @@ async fn the_patients_studies_reports_and_results_are_gone_and_the_rest_stays(
     engine: EngineKind,
 ) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (catalog, words) = (Catalog::furnish(&house).await?, PhiCanaries::default());
+    let catalog = Catalog::furnish(&house).await?;
+    let words = PhiCanaries::default();
     let erased = play_again(&house, &catalog, &words).await?;
     let other = play_again(&house, &catalog, &words).await?;
     let words = words.said();

@@ -120,7 +120,9 @@ async fn audit_state(
     (id, order): (Uuid, &Order),
     version: u64,
 ) -> Result<()> {
-    let (log, keyring, id) = (&beside.log, &beside.keyring, id.into());
+    let log = &beside.log;
+    let keyring = &beside.keyring;
+    let id = id.into();
     let now = loader::load::<Resource>(&Reads::of_system(log), keyring, id, AsOf::Now).await?;
     let now = now.with_context(|| format!("{order:?} does not fold"))?;
     ensure!(now.version == version, "{now:?} is not whole");

@@ -174,7 +174,8 @@ impl OrderClient {
             "patient_id": fresh(), "imaging_procedure_id": self.procedure,
             "indication": "seen under load", "patient": { "birth_date": "1970-01-31" },
         });
-        let (mut accession, mut expected) = (None, None);
+        let mut accession = None;
+        let mut expected = None;
         if !number.is_multiple_of(4) {
             let given = format!("C{}-{number}", self.number);
             let id = OrderId::derive(self.tenant.into(), &AccessionNumber::parse(&given)?);

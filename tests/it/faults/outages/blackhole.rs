@@ -27,7 +27,8 @@ async fn heavy_blackhole_with_dropped_connections() -> Result<()> {
 async fn is_dark(old: OldConnections) -> Result<()> {
     let scene = OutageTest::by_wire().await?;
     let (crowd, met) = scene.crowd();
-    let (watch, client) = (scene.watch().await?, scene.client());
+    let watch = scene.watch().await?;
+    let client = scene.client();
     watched(&watch, &client, for_a_while(1)).await?;
     scene.wire().set(NetworkCondition::Blackhole);
     if old == OldConnections::StayDark {

@@ -12,7 +12,8 @@ const CUTS: u32 = 30;
 async fn heavy_cut_of_every_connection() -> Result<()> {
     let scene = OutageTest::by_wire().await?;
     let (crowd, met) = scene.crowd();
-    let (watch, client) = (scene.watch().await?, scene.client());
+    let watch = scene.watch().await?;
+    let client = scene.client();
     let cuts = async {
         for cut in 0..CUTS {
             // Not a wait for anything: the moments are what is tested.

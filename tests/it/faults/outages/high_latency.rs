@@ -16,7 +16,8 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 async fn heavy_slow_network() -> Result<()> {
     let scene = OutageTest::by_wire().await?;
     let (crowd, met) = scene.crowd();
-    let (watch, client) = (scene.watch().await?, scene.client());
+    let watch = scene.watch().await?;
+    let client = scene.client();
     watched(&watch, &client, for_a_while(1)).await?;
     scene.wire().set(NetworkCondition::Latency(EACH_WAY));
     let before = met.answers();

@@ -24,7 +24,8 @@ async fn is_restarted(stop: Stop) -> Result<()> {
     let mut postgres = Postgres::start().await?;
     let scene = OutageTest::on(&postgres).await?;
     let (crowd, met) = scene.crowd();
-    let (watch, client) = (scene.watch().await?, scene.client());
+    let watch = scene.watch().await?;
+    let client = scene.client();
     let restarts = async {
         for _ in 0..RESTARTS {
             for_a_while(1).await?;

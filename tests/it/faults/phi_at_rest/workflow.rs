@@ -67,10 +67,8 @@ async fn seen_by_whom_it_concerns(
     said: &[String],
 ) -> Result<()> {
     let feed = "/events?limit=5000";
-    let (open, sealed) = (
-        house.client.get(&format!("{feed}&phi=true")).await?,
-        house.client.get(feed).await?,
-    );
+    let open = house.client.get(&format!("{feed}&phi=true")).await?;
+    let sealed = house.client.get(feed).await?;
     assert_present(said, "the open feed", open.text.as_bytes())?;
     shows_nothing(&sealed, 200..300, said)?;
     let addenda = format!("{}/addenda", whole.report);

@@ -22,10 +22,8 @@ async fn each_writer_reads_its_own_write(engine: EngineKind) -> Result<()> {
     let writers = (0..WRITERS).map(|_| async {
         let patient = fresh();
         let created = house.create_order(json!({ "patient_id": patient })).await?;
-        let (one, list) = (
-            created.header("location"),
-            format!("/imaging/orders?patient_id={patient}"),
-        );
+        let one = created.header("location");
+        let list = format!("/imaging/orders?patient_id={patient}");
         assert_eq!(house.client.get(&one).await?.text, created.text);
         let listed = house.client.get(&list).await?;
         assert_eq!(listed.json(), json!([created.json()]), "{listed:?}");
@@ -74,7 +72,8 @@ async fn one_stream_takes_every_change(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let place = house.create_order_in_status("requested").await?;
     let writers = (0..WRITERS).map(|n| {
-        let (client, place) = (house.client.repeating(), &place);
+        let client = house.client.repeating();
+        let place = &place;
         async move {
             client
                 .patch(place, &json!({ "metadata": { "n": n } }))

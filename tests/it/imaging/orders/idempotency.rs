@@ -26,10 +26,8 @@ fn keyed(client: &TestClient, key: &str) -> TestClient {
 
 async fn answers_with_the_first_result(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (client, body) = (
-        keyed(&house.client, "k"),
-        house.order_with(json!({ "metadata": { "a": 1 } })),
-    );
+    let client = keyed(&house.client, "k");
+    let body = house.order_with(json!({ "metadata": { "a": 1 } }));
     let created = client.post(ORDERS, &body).await?;
     let place = created.header("location");
     let scheduled = json!({ "status": "scheduled" });
@@ -77,7 +75,8 @@ async fn refuses_another_body(engine: EngineKind) -> Result<()> {
     client
         .patch(&place, &json!({ "status": "scheduled" }))
         .await?;
-    let (other, number) = (house.order(), created.text_at("/accession_number"));
+    let other = house.order();
+    let number = created.text_at("/accession_number");
     let taken = house
         .order_with(json!({ "accession_number": number }))
         .to_string();
@@ -110,7 +109,8 @@ async fn is_independent_elsewhere(engine: EngineKind) -> Result<()> {
     let body = house.order();
     let elsewhere = TestClient::dev(&house.server.base, fresh());
     let procedure = create_catalog(&elsewhere).await?;
-    let (clinician, radiologist) = (house.caller("clinician")?, house.caller("radiologist")?);
+    let clinician = house.caller("clinician")?;
+    let radiologist = house.caller("radiologist")?;
     let mut created = Vec::new();
     for caller in [&house.client, &clinician, &radiologist] {
         created.push(keyed(caller, "k").post(ORDERS, &body).await?);
@@ -155,7 +155,8 @@ async fn remembers_no_refusal(engine: EngineKind) -> Result<()> {
         .client
         .patch(&procedure, &json!({ "is_active": false }))
         .await?;
-    let (client, body) = (keyed(&house.client, "k"), house.order());
+    let client = keyed(&house.client, "k");
+    let body = house.order();
     assert_eq!(client.post(ORDERS, &body).await?.code(), "inactive");
     house
         .client
@@ -168,7 +169,8 @@ async fn remembers_no_refusal(engine: EngineKind) -> Result<()> {
 async fn remembers_that_nothing_changed(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let place = house.create_order_in_status("scheduled").await?;
-    let (client, before) = (keyed(&house.client, "k"), log_head(&house.client).await?);
+    let client = keyed(&house.client, "k");
+    let before = log_head(&house.client).await?;
     let same = json!({ "status": "scheduled" });
     let first = client.patch(&place, &same).await?;
     assert_eq!(

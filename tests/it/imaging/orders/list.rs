@@ -23,9 +23,11 @@ const PRIORITIES: [&str; 3] = ["routine", "urgent", "stat"];
 
 async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (patients, visits) = ([fresh(), fresh()], [fresh(), fresh()]);
+    let patients = [fresh(), fresh()];
+    let visits = [fresh(), fresh()];
     let orders = ordered(&house, patients, visits).await?;
-    let (patient, visit) = (patients[1].to_string(), visits[0].to_string());
+    let patient = patients[1].to_string();
+    let visit = visits[0].to_string();
     for filters in asked(&patient, &visit) {
         let query: String = filters
             .iter()

@@ -21,7 +21,8 @@ async fn hands_out_every_row_once_and_in_order(engine: EngineKind) -> Result<()>
     let house = TestApp::start(engine).await?;
     let patient = fresh();
     let orders = (0..ROWS).map(|n| {
-        let (day, patient) = (n / 7 % 28 + 1, if n % 3 == 0 { patient } else { fresh() });
+        let day = n / 7 % 28 + 1;
+        let patient = if n % 3 == 0 { patient } else { fresh() };
         let at = format!("2026-02-{day:02}T08:00:00Z");
         let priority = ["routine", "urgent", "stat"][n % 3];
         house.create_order(
@@ -126,7 +127,8 @@ async fn rejects_cursors_of_other_lists(engine: EngineKind) -> Result<()> {
 
 /// The ids on all pages; every page but the last is full.
 async fn walk(client: &TestClient, first: &str, limit: usize) -> Result<Vec<String>> {
-    let (mut ids, mut next) = (Vec::new(), Some(first.to_owned()));
+    let mut ids = Vec::new();
+    let mut next = Some(first.to_owned());
     while let Some(path) = next {
         let page = client.get(&path).await?;
         assert_eq!(page.status, 200, "{path}: {page:?}");

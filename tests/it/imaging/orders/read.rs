@@ -67,7 +67,8 @@ async fn as_of_returns_past_state(engine: EngineKind) -> Result<()> {
     for future in ["9999-01-01", "9999-12-30T00:00:00Z"] {
         assert_eq!(house.client.get(&at(future)).await?.text, last, "{future}");
     }
-    let (early, absurd) = (at(&before.to_string()), at("-1"));
+    let early = at(&before.to_string());
+    let absurd = at("-1");
     let refused = vec![
         RejectedRequest::get(&early, ProblemCode::NotFound),
         RejectedRequest::get(&absurd, ProblemCode::InvalidParameter).at(&["?as_of"]),
@@ -101,7 +102,8 @@ async fn as_of_returns_past_catalog_entries(engine: EngineKind) -> Result<()> {
 async fn shows_no_position_past_the_logs_end(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let created = house.create_order(json!({})).await?;
-    let (place, end) = (created.header("location"), created.number("log-position"));
+    let place = created.header("location");
+    let end = created.number("log-position");
     let read = house.client.get(&format!("{place}?as_of={end}")).await?;
     assert_eq!((read.status, &read.text), (200, &created.text));
     assert_eq!(read.number("log-position"), end);
@@ -116,7 +118,8 @@ async fn shows_no_position_past_the_logs_end(engine: EngineKind) -> Result<()> {
 async fn waits_for_the_position_that_is_asked(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let created = house.create_order(json!({})).await?;
-    let (place, position) = (created.header("location"), created.header("log-position"));
+    let place = created.header("location");
+    let position = created.header("log-position");
     let asking = |position: &str| house.client.with("min-log-position", position);
     let paths = [
         &place,
@@ -223,7 +226,8 @@ async fn keeps_the_correlation_id(engine: EngineKind) -> Result<()> {
 /// Gateways write ids of their own kind into the header.
 async fn makes_an_own_correlation_id_where_it_was_given_none(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (list, body) = ("/imaging/orders", house.order());
+    let list = "/imaging/orders";
+    let body = house.order();
     for foreign in [
         "",
         "x",

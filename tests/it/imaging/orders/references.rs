@@ -92,7 +92,8 @@ async fn across_tenants(engine: EngineKind) -> Result<()> {
         .await?;
     let place = order.header("location");
     let other = TestClient::dev(&house.server.base, fresh());
-    let (theirs, query) = (fresh(), format!("?tenant_id={}", house.tenant));
+    let theirs = fresh();
+    let query = format!("?tenant_id={}", house.tenant);
     let body = house.order().to_string();
     let refused = vec![
         RejectedRequest::get(&place, ProblemCode::NotFound),
@@ -117,10 +118,8 @@ async fn across_tenants(engine: EngineKind) -> Result<()> {
     }
     let foreign = house.order_with(json!({ "tenant_id": theirs })).to_string();
     let named = format!("{{\"tenant_id\":\"{theirs}\",\"status\":\"scheduled\"}}");
-    let (list, one) = (
-        format!("{ORDERS}?tenant_id={theirs}"),
-        format!("{place}?tenant_id={theirs}"),
-    );
+    let list = format!("{ORDERS}?tenant_id={theirs}");
+    let one = format!("{place}?tenant_id={theirs}");
     let refused = vec![
         RejectedRequest::post(ORDERS, foreign, ProblemCode::OtherTenant),
         RejectedRequest::patch(&place, named, ProblemCode::OtherTenant),

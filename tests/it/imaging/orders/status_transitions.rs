@@ -61,7 +61,8 @@ async fn update_event_contains_all_changes(engine: EngineKind) -> Result<()> {
     });
     let scheduled = patch(json!({ "status": "scheduled", "scheduled_slot_id": slot })).await?;
     assert_eq!(scheduled.header("etag"), "\"2\"");
-    let (start, end) = ("2026-01-31T08:00:00.000Z", "2026-01-31T08:20:00.000Z");
+    let start = "2026-01-31T08:00:00.000Z";
+    let end = "2026-01-31T08:20:00.000Z";
     patch(json!({ "status": "in_progress", "performed_start_at": start })).await?;
     let ended =
         json!({ "status": "completed", "performed_end_at": end, "metadata": { "dose": 2 } });
@@ -157,7 +158,8 @@ async fn is_cancelled_by_who_may_cancel_and_changed_by_who_may_perform(
 ) -> Result<()> {
     let house = TestApp::start_with_auth(engine).await?;
     let place = house.create_order_in_status("requested").await?;
-    let (clinician, technologist) = (house.caller("clinician")?, house.caller("technologist")?);
+    let clinician = house.caller("clinician")?;
+    let technologist = house.caller("technologist")?;
     let before = log_head(&house.client).await?;
     for beside in [
         json!({ "metadata": { "a": 1 } }),

@@ -36,7 +36,8 @@ async fn changes_from_both_are_one_legal_sequence(engine: EngineKind) -> Result<
     let place = house.create_order_in_status("requested").await?;
     let steps = ["scheduled", "in_progress", "completed", "cancelled"];
     let changes = (0..24).map(|n| {
-        let (client, place) = (&clients[n % 2], &place);
+        let client = &clients[n % 2];
+        let place = &place;
         let change = match n % 3 {
             0 => json!({ "metadata": { "n": n } }),
             _ => json!({ "status": steps[n / 2 % 4] }),
@@ -89,7 +90,8 @@ async fn what_one_wrote_is_read_on_the_other(engine: EngineKind) -> Result<()> {
         house.client.with_base_url(&neighbour.base),
     ];
     for n in 0..10 {
-        let (here, there) = (&ours[n % 2], &ours[(n + 1) % 2]);
+        let here = &ours[n % 2];
+        let there = &ours[(n + 1) % 2];
         let created = here.post("/imaging/orders", &house.order()).await?;
         assert_eq!(created.status, 201, "{created:?}");
         let there = there.with("min-log-position", &created.header("log-position"));
@@ -111,7 +113,8 @@ async fn what_one_wrote_is_read_on_the_other(engine: EngineKind) -> Result<()> {
 async fn a_patient_whom_the_other_knows_keeps_one_key(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let neighbour = house.second_server().await?;
-    let (here, there) = (&house.client, house.client.with_base_url(&neighbour.base));
+    let here = &house.client;
+    let there = house.client.with_base_url(&neighbour.base);
     let known = house.order();
     let first = here.post("/imaging/orders", &known).await?;
     let newcomer = house.order_with(json!({ "patient_id": fresh() }));
@@ -130,7 +133,8 @@ async fn a_patient_whom_the_other_knows_keeps_one_key(engine: EngineKind) -> Res
 async fn what_one_changed_is_known_to_the_other(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let neighbour = house.second_server().await?;
-    let (here, there) = (&house.client, house.client.with_base_url(&neighbour.base));
+    let here = &house.client;
+    let there = house.client.with_base_url(&neighbour.base);
     let procedure = format!("/imaging/procedures/{}", house.procedure);
     for _ in 0..5 {
         let created = there.post("/imaging/orders", &house.order()).await?;
@@ -171,7 +175,8 @@ async fn a_key_has_one_effect_on_both(engine: EngineKind) -> Result<()> {
     let clients: [TestClient; 2] = [here.clone(), here.with_base_url(&neighbour.base)];
     let body = house.order().to_string();
     let repeats = (0..50).map(|n| {
-        let (client, body) = (&clients[n % 2], body.clone().into_bytes());
+        let client = &clients[n % 2];
+        let body = body.clone().into_bytes();
         async move { client.send(Method::POST, "/imaging/orders", body).await }
     });
     let answers = try_join_all(repeats).await?;
@@ -211,7 +216,8 @@ fn status_of(event: &Value) -> Option<&'static str> {
 /// that nobody projects while this is asked.
 async fn what_one_repeats_or_confirms_is_read_there_at_once(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
-    let (one, other) = (house.second_server().await?, house.second_server().await?);
+    let one = house.second_server().await?;
+    let other = house.second_server().await?;
     let body = house.order();
     house.server.kill()?;
     let here = house.client.with_base_url(&one.base);

@@ -37,7 +37,8 @@ async fn all_refused_unheard(house: &TestApp, refused: Vec<RejectedRequest<'_>>)
 
 async fn what_is_no_json_of_the_shape(engine: EngineKind) -> Result<()> {
     let house = TestApp::open_with(engine, &["--dev", "--log", "debug"]).await?;
-    let (id, procedure) = (fresh(), &house.procedure);
+    let id = fresh();
+    let procedure = &house.procedure;
     let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
     let order = |members: &str| {
         format!(r#"{{"patient_id":"{id}","imaging_procedure_id":"{procedure}",{members}}}"#)
@@ -160,7 +161,8 @@ async fn changes_that_do_not_belong_together(engine: EngineKind) -> Result<()> {
     let house = TestApp::open_with(engine, &["--dev", "--log", "debug"]).await?;
     let place = house.create_order_in_status("scheduled").await?;
     let patch = |body: Value| RejectedRequest::patch(&place, body.to_string(), Unacceptable);
-    let (early, late) = ("2026-01-31T08:00:00Z", "2026-01-31T09:00:00Z");
+    let early = "2026-01-31T08:00:00Z";
+    let late = "2026-01-31T09:00:00Z";
     let backwards =
         json!({ "status": "completed", "performed_start_at": late, "performed_end_at": early });
     let refused = vec![

@@ -19,7 +19,8 @@ async fn an_addendum_makes_a_final_report_corrected_and_leaves_what_was_signed(
     engine: EngineKind,
 ) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_signed(&radiologist, &ours, true).await?;
     let before = radiologist.client.get(&place).await?.json();
     let adding = format!("{place}/addenda");
@@ -61,7 +62,8 @@ async fn an_addendum_makes_a_final_report_corrected_and_leaves_what_was_signed(
 
 async fn only_final_reports_are_added_to(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let adding = format!("{place}/addenda");
     let refused = || {
@@ -93,7 +95,8 @@ async fn only_final_reports_are_added_to(engine: EngineKind) -> Result<()> {
 
 async fn addenda_are_listed_newest_first(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_signed(&radiologist, &ours, true).await?;
     let adding = format!("{place}/addenda");
     for content in ["first", "second", "third"] {
@@ -103,7 +106,8 @@ async fn addenda_are_listed_newest_first(engine: EngineKind) -> Result<()> {
             .await;
         assert_eq!(added?.status, 201);
     }
-    let (mut seen, mut next) = (Vec::new(), Some(format!("{adding}?limit=2")));
+    let mut seen = Vec::new();
+    let mut next = Some(format!("{adding}?limit=2"));
     while let Some(path) = next {
         let page = radiologist.client.get(&path).await?;
         assert_eq!(page.status, 200, "{page:?}");

@@ -22,7 +22,8 @@ on_both_engines!(
 
 async fn a_report_written_without_a_claim_claims_the_case(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let case = case(&room, &ours).await?;
     let created = radiologist
         .client
@@ -42,11 +43,9 @@ async fn a_report_written_without_a_claim_claims_the_case(engine: EngineKind) ->
 
 async fn another_ones_case_is_not_written_on(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, holder, other) = (
-        images(&room, json!({})).await?,
-        room.radiologist()?,
-        room.radiologist()?,
-    );
+    let ours = images(&room, json!({})).await?;
+    let holder = room.radiologist()?;
+    let other = room.radiologist()?;
     let case = case(&room, &ours).await?;
     let claim = format!("{case}/claim");
     assert_eq!(holder.client.post(&claim, &json!({})).await?.status, 200);
@@ -70,11 +69,9 @@ async fn another_ones_draft_is_not_cancelled_until_the_case_is_released(
     engine: EngineKind,
 ) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, holder, other) = (
-        images(&room, json!({})).await?,
-        room.radiologist()?,
-        room.radiologist()?,
-    );
+    let ours = images(&room, json!({})).await?;
+    let holder = room.radiologist()?;
+    let other = room.radiologist()?;
     let case = case(&room, &ours).await?;
     let place = a_draft(&holder, &ours, json!({})).await?;
     let cancel = json!({ "reason": "another patient's images" });
@@ -107,11 +104,9 @@ async fn another_ones_draft_is_not_cancelled_until_the_case_is_released(
 
 async fn who_claims_the_case_takes_over_its_draft(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, first, second) = (
-        images(&room, json!({})).await?,
-        room.radiologist()?,
-        room.radiologist()?,
-    );
+    let ours = images(&room, json!({})).await?;
+    let first = room.radiologist()?;
+    let second = room.radiologist()?;
     let case = case(&room, &ours).await?;
     let place = a_draft(&first, &ours, json!({})).await?;
     let released = first
@@ -138,11 +133,9 @@ async fn who_claims_the_case_takes_over_its_draft(engine: EngineKind) -> Result<
 
 async fn a_preliminary_report_is_signed_by_any_radiologist(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, resident, attending) = (
-        images(&room, json!({})).await?,
-        room.radiologist()?,
-        room.radiologist()?,
-    );
+    let ours = images(&room, json!({})).await?;
+    let resident = room.radiologist()?;
+    let attending = room.radiologist()?;
     case(&room, &ours).await?;
     let place = a_signed(&resident, &ours, false).await?;
     let edit = json!({ "impression": "acute left MCA stroke" });

@@ -49,7 +49,8 @@ async fn is_gone(
 
 async fn null_and_a_blank_text_take_a_section_away(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_draft(&radiologist, &ours, written()).await?;
     let fill = with(written(), json!({ "ai_assist_summary": "triage: 0.92" }));
     for member in MEMBERS {
@@ -136,7 +137,8 @@ async fn what_was_taken_away_is_not_signed(engine: EngineKind) -> Result<()> {
 
 async fn a_report_begins_without_what_is_blank(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let blank =
         json!({ "clinical_history": "", "technique": " ", "findings": "", "impression": "" });
     let created = radiologist
@@ -152,7 +154,8 @@ async fn a_report_begins_without_what_is_blank(engine: EngineKind) -> Result<()>
 
 async fn what_every_report_has_cannot_be_taken_away(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let patch =
         |body: &'static str| RejectedRequest::patch(&place, body, ProblemCode::Unacceptable);

@@ -107,7 +107,8 @@ async fn corrupt_row_does_not_hide_list(engine: EngineKind) -> Result<()> {
 
 async fn one_damaged_key_darkens_no_list(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (damaged, whole) = (a_story(&room).await?, a_story(&room).await?);
+    let damaged = a_story(&room).await?;
+    let whole = a_story(&room).await?;
     let mut keys = RawDatabase::on(&room.house.database, DbFile::Keys).await?;
     let patient = keys.id(damaged.patient);
     let damage = format!("UPDATE patient_keys SET wrapped = key_id WHERE patient = {patient}");
@@ -129,7 +130,8 @@ async fn one_damaged_key_darkens_no_list(engine: EngineKind) -> Result<()> {
 
 async fn a_damaged_result_keeps_nobody_from_reporting(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let damaged = triaged(&room, &ours, "completed").await?;
     triaged(&room, &ours, "completed").await?;
     assert_eq!(told(&room.house.client, OUTPUTS).await?.len(), 2);

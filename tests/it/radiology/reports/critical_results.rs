@@ -39,7 +39,8 @@ async fn listed(room: &WorklistApp, query: &str) -> Result<Vec<Value>> {
 
 async fn the_first_signature_raises_it_in_the_same_append(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (radiologist, who) = (room.radiologist()?, fresh());
+    let radiologist = room.radiologist()?;
+    let who = fresh();
     let order = json!({ "accession_number": "ACC1", "ordering_practitioner_id": who });
     let order = room.house.create_order(order).await?;
     let members = json!({
@@ -118,7 +119,8 @@ async fn is_listed_oldest_first_until_somebody_is_told(engine: EngineKind) -> Re
 
 async fn a_communication_is_taken_from_the_draft_on(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let telling = format!("{place}/communications");
     let wrong = json!({ "recipient": " ", "method": "pigeon", "communicated_at": "today" });
@@ -147,7 +149,8 @@ async fn a_communication_is_taken_from_the_draft_on(engine: EngineKind) -> Resul
 
 async fn a_communication_may_come_with_the_signature(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     radiologist
         .client
@@ -181,7 +184,8 @@ async fn a_communication_may_come_with_the_signature(engine: EngineKind) -> Resu
 
 async fn an_addendum_raises_it(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_signed(&radiologist, &ours, true).await?;
     let addendum = json!({ "content": "a bleed after all", "critical_result": true });
     let added = radiologist
@@ -210,7 +214,8 @@ async fn a_second_finding(radiologist: &RadiologistClient, place: &str) -> Resul
 
 async fn an_addendum_after_somebody_was_told_raises_another_one(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_critical(&radiologist, &ours, true).await?;
     let telling = format!("{place}/communications");
     let first = radiologist.client.post(&telling, &told()).await?.json();
@@ -239,7 +244,8 @@ async fn an_addendum_after_somebody_was_told_raises_another_one(engine: EngineKi
 
 async fn another_one_is_overdue_by_its_own_deadline(engine: EngineKind) -> Result<()> {
     let room = super::a_room_with(engine, &["--critical-deadline", "1s"]).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let marked = json!({ "critical_result": true });
     assert_eq!(radiologist.client.patch(&place, &marked).await?.status, 200);
@@ -263,7 +269,8 @@ async fn another_one_is_overdue_by_its_own_deadline(engine: EngineKind) -> Resul
 
 async fn is_overdue_where_nobody_was_told_in_time(engine: EngineKind) -> Result<()> {
     let room = super::a_room_with(engine, &["--critical-deadline", "1s"]).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_critical(&radiologist, &ours, true).await?;
     let overdue = || async { listed(&room, "?status=overdue").await.unwrap_or_default() };
     let overdue = wait_until("an overdue result", WAIT_TIMEOUT, overdue, |values| {
@@ -299,7 +306,8 @@ async fn is_overdue_where_nobody_was_told_in_time(engine: EngineKind) -> Result<
 
 async fn a_cancelled_report_has_none(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_critical(&radiologist, &ours, false).await?;
     assert_eq!(listed(&room, "").await?.len(), 1);
     let reason = json!({ "reason": "another patient's images" });

@@ -23,7 +23,8 @@ on_both_engines!(
 
 async fn is_begun_on_a_study_and_read_as_it_was_written(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (images, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let images = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let further = json!({
         "tenant_id": room.house.tenant, "radiologist_id": radiologist.id,
         "clinical_history": "aphasia", "technique": "plain", "structured_data": {"aspects": 8.5},
@@ -59,7 +60,8 @@ async fn is_begun_on_a_study_and_read_as_it_was_written(engine: EngineKind) -> R
 
 async fn patient_order_and_template_must_be_the_studys(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let order = room.house.create_order(json!({})).await?.text_at("/id");
     let chest = a_template(&room.house, json!({ "body_part": "chest" })).await?;
     let mr = a_template(&room.house, json!({ "modality_code": "MR" })).await?;
@@ -141,7 +143,8 @@ async fn begins_with_the_templates_words_where_nothing_was_written(
 
 async fn is_edited_member_by_member_and_section_by_section(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_draft(&radiologist, &ours, json!({ "technique": "plain" })).await?;
     let edit = json!({
         "impression": "no stroke", "critical_result": true, "ai_assist_summary": "triage: 0.15",
@@ -187,7 +190,8 @@ async fn is_edited_member_by_member_and_section_by_section(engine: EngineKind) -
 
 async fn a_repeat_with_the_same_key_has_one_effect(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let keyed = radiologist.client.with("idempotency-key", "once");
     let first = keyed.post(REPORTS, &body(&ours, json!({}))).await?;
     let again = keyed.post(REPORTS, &body(&ours, json!({}))).await?;
@@ -195,10 +199,8 @@ async fn a_repeat_with_the_same_key_has_one_effect(engine: EngineKind) -> Result
     assert_eq!(first.text, again.text);
     let place = first.header("location");
     let signing = format!("{place}/sign");
-    let (first, again) = (
-        keyed.post(&signing, &json!({})).await?,
-        keyed.post(&signing, &json!({})).await?,
-    );
+    let first = keyed.post(&signing, &json!({})).await?;
+    let again = keyed.post(&signing, &json!({})).await?;
     assert_eq!((first.status, &first.text), (200, &again.text));
     let adding = format!("{place}/addenda");
     let content = json!({ "content": "on the left" });
@@ -212,7 +214,8 @@ async fn a_repeat_with_the_same_key_has_one_effect(engine: EngineKind) -> Result
 
 async fn a_study_has_one_report(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     a_draft(&radiologist, &ours, json!({})).await?;
     let again = RejectedRequest::post(
         REPORTS,
@@ -224,7 +227,8 @@ async fn a_study_has_one_report(engine: EngineKind) -> Result<()> {
 
 async fn is_begun_again_after_it_was_cancelled(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_draft(&radiologist, &ours, json!({ "technique": "plain" })).await?;
     let cancel = format!("{place}/cancel");
     let reason = json!({ "reason": "another patient's images" });

@@ -20,7 +20,8 @@ on_both_engines!(
 
 async fn is_released_by_its_signature(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let signing = format!("{place}/sign");
     let signed = radiologist
@@ -46,7 +47,8 @@ async fn edits_of_a_preliminary_report_are_unsigned_until_they_are_signed(
     engine: EngineKind,
 ) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let clinician = room.person("clinician", None)?;
     let place = a_signed(&radiologist, &ours, false).await?;
     let released = clinician.get(&place).await?.json();
@@ -81,9 +83,11 @@ async fn edits_of_a_preliminary_report_are_unsigned_until_they_are_signed(
 
 async fn a_final_report_is_not_edited_signed_again_or_cancelled(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_signed(&radiologist, &ours, true).await?;
-    let (signing, cancelling) = (format!("{place}/sign"), format!("{place}/cancel"));
+    let signing = format!("{place}/sign");
+    let cancelling = format!("{place}/cancel");
     let refused = || {
         vec![
             RejectedRequest::patch(
@@ -119,7 +123,8 @@ async fn final_needs_an_impression_and_data_that_satisfy_the_schema(
     engine: EngineKind,
 ) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let schema = json!({
         "type": "object", "required": ["hemorrhage"],
         "properties": { "hemorrhage": { "type": "boolean" }, "aspects": { "maximum": 10 } },

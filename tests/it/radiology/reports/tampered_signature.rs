@@ -33,7 +33,8 @@ async fn sealed_anew(
 ) -> Result<(StoredEvent, Vec<u8>)> {
     let id: Uuid = place.rsplit('/').next().context("no id")?.parse()?;
     let log = roentgen_store::database::DatabaseUrl::parse(&room.house.database.url)?;
-    let (log, tasks) = (log.connect().await?, BackgroundTasks::new());
+    let log = log.connect().await?;
+    let tasks = BackgroundTasks::new();
     let master = MasterKey::parse(MASTER_KEY)?;
     let keyring = Keyring::open(Arc::clone(&log), master, &tasks).await?;
     let keys = keyring
@@ -69,7 +70,8 @@ async fn replaced(room: &WorklistApp, event: &StoredEvent, sealed: &[u8]) -> Res
 
 async fn words_sealed_anew_do_not_hold_against_the_signature(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_signed(&radiologist, &ours, true).await?;
     let words = r#"{"findings":"a hyperdense left MCA","impression":"no stroke"}"#;
     let (event, sealed) = sealed_anew(&room, &place, ours.patient, words).await?;
@@ -82,7 +84,8 @@ async fn words_sealed_anew_do_not_hold_against_the_signature(engine: EngineKind)
 
 async fn a_flipped_byte_is_no_words_at_all(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_signed(&radiologist, &ours, true).await?;
     let (event, _) = sealed_anew(&room, &place, ours.patient, "{}").await?;
     let mut flipped = event.sealed.to_vec();

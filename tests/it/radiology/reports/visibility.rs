@@ -28,7 +28,8 @@ on_both_engines!(
 
 async fn drafts_are_hidden_without_draft_access(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let addenda = format!("{place}/addenda");
     let of_study = format!("{REPORTS}?imaging_study_id={}", ours.study);
@@ -101,12 +102,11 @@ async fn in_timeline(reader: &TestClient, patient: Uuid) -> Result<Vec<(String, 
 
 async fn a_timeline_shows_of_reports_what_its_reader_sees(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_draft(&radiologist, &ours, json!({})).await?;
-    let (clinician, auditor) = (
-        room.person("clinician", None)?,
-        room.person("auditor", None)?,
-    );
+    let clinician = room.person("clinician", None)?;
+    let auditor = room.person("auditor", None)?;
     let draft = ("draft".to_owned(), json!(false));
     assert_eq!(in_timeline(&clinician, ours.patient).await?, []);
     assert_eq!(in_timeline(&auditor, ours.patient).await?, [draft]);
@@ -122,7 +122,8 @@ async fn a_timeline_shows_of_reports_what_its_reader_sees(engine: EngineKind) ->
 /// The words of a draft, and what was released with an addendum, each as the feed tells it with `phi=true`.
 async fn the_feed_opens_drafts_to_who_sees_drafts_only(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_signed(&radiologist, &ours, true).await?;
     let addendum = json!({ "content": "a wombat, too" });
     let added = radiologist
@@ -168,7 +169,8 @@ fn kind_and_phi(event: &Value) -> (String, String) {
 
 async fn what_was_told_of_an_unsigned_mark_is_not_released(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let clinician = room.person("clinician", None)?;
     let place = a_signed(&radiologist, &ours, false).await?;
     let marked = json!({ "critical_result": true });
@@ -191,7 +193,8 @@ async fn what_was_told_of_an_unsigned_mark_is_not_released(engine: EngineKind) -
 
 async fn pages_of_released_reports_are_as_full_as_anybodys(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (radiologist, clinician) = (room.radiologist()?, room.person("clinician", None)?);
+    let radiologist = room.radiologist()?;
+    let clinician = room.person("clinician", None)?;
     let mut signed = Vec::new();
     for place in 0..8 {
         let ours = images(&room, json!({})).await?;
@@ -203,7 +206,8 @@ async fn pages_of_released_reports_are_as_full_as_anybodys(engine: EngineKind) -
     }
     signed.reverse();
     for filter in ["", &format!("&radiologist_id={}", radiologist.id)] {
-        let (mut seen, mut sizes) = (Vec::new(), Vec::new());
+        let mut seen = Vec::new();
+        let mut sizes = Vec::new();
         let mut next = Some(format!("{REPORTS}?limit=3{filter}"));
         while let Some(path) = next {
             let page = clinician.get(&path).await?;
@@ -220,13 +224,12 @@ async fn pages_of_released_reports_are_as_full_as_anybodys(engine: EngineKind) -
 
 async fn lists_by_every_filter_what_the_reader_sees(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (one, two) = (room.radiologist()?, room.radiologist()?);
+    let one = room.radiologist()?;
+    let two = room.radiologist()?;
     let clinician = room.person("clinician", None)?;
-    let (a, b, c) = (
-        images(&room, json!({})).await?,
-        images(&room, json!({})).await?,
-        images(&room, json!({})).await?,
-    );
+    let a = images(&room, json!({})).await?;
+    let b = images(&room, json!({})).await?;
+    let c = images(&room, json!({})).await?;
     let draft = a_draft(&one, &a, json!({})).await?;
     let critical = a_critical(&two, &b, true).await?;
     let marked_later = a_signed(&two, &c, false).await?;
@@ -302,7 +305,8 @@ async fn a_query_is_taken_strictly(engine: EngineKind) -> Result<()> {
 
 async fn who_is_no_practitioner_writes_nothing(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let place = a_draft(&radiologist, &ours, json!({})).await?;
     let nobody = room.person("radiologist", None)?;
     let paths =
@@ -359,7 +363,8 @@ pub(super) async fn triaged(
 
 async fn ai_content_requires_draft_access(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     triaged(&room, &ours, "completed").await?;
     let place = a_signed(&radiologist, &ours, false).await?;
     let report = radiologist.client.get(&place).await?.json();
@@ -388,7 +393,8 @@ async fn ai_content_requires_draft_access(engine: EngineKind) -> Result<()> {
 
 async fn suggestions_are_judged_where_they_are_about_the_study(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
-    let (ours, radiologist) = (images(&room, json!({})).await?, room.radiologist()?);
+    let ours = images(&room, json!({})).await?;
+    let radiologist = room.radiologist()?;
     let output = triaged(&room, &ours, "completed").await?;
     case(&room, &ours).await?;
     let place = a_draft(&radiologist, &ours, json!({})).await?;
@@ -414,10 +420,8 @@ async fn suggestions_are_judged_where_they_are_about_the_study(engine: EngineKin
     all_refused(&room, &other.client, vec![held]).await?;
     let elsewhere = images(&room, json!({})).await?;
     let foreign = triaged(&room, &elsewhere, "completed").await?;
-    let (foreign, unknown) = (
-        format!("{place}/ai-suggestions/{foreign}"),
-        format!("{place}/ai-suggestions/{}", fresh()),
-    );
+    let foreign = format!("{place}/ai-suggestions/{foreign}");
+    let unknown = format!("{place}/ai-suggestions/{}", fresh());
     let body = r#"{"decision":"accepted"}"#;
     let refused = vec![
         RejectedRequest::post(&foreign, body, ProblemCode::ReferenceNotFound),

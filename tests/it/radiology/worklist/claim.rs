@@ -21,11 +21,9 @@ on_both_engines!(
 
 async fn is_held_by_one_who_claims_a_pending_case(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
-    let (item, anna, boris) = (
-        room.item(json!({})).await?,
-        room.radiologist()?,
-        room.radiologist()?,
-    );
+    let item = room.item(json!({})).await?;
+    let anna = room.radiologist()?;
+    let boris = room.radiologist()?;
     let claimed = anna.claim(&item).await?;
     done(&claimed);
     let shown = claimed.json();
@@ -100,7 +98,8 @@ async fn is_refused_at_the_limit_until_a_place_is_freed(engine: EngineKind) -> R
     let admin = &room.house.client;
     done(&anna.claim(&items[0]).await?);
     for (n, freed) in ["released", "completed", "cancelled"].iter().enumerate() {
-        let (held, next) = (&items[n], &items[n + 1]);
+        let held = &items[n];
+        let next = &items[n + 1];
         assert_problem(
             &anna.claim(next).await?,
             ProblemCode::CaseLimitReached,
@@ -123,7 +122,8 @@ async fn is_refused_at_the_limit_until_a_place_is_freed(engine: EngineKind) -> R
 
 async fn claim_rejects_foreign_practitioner_in_body(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
-    let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
+    let item = room.item(json!({})).await?;
+    let anna = room.radiologist()?;
     let claim = format!("{}/claim", item.place);
     let nobody = room.person("radiologist", None)?;
     assert_problem(
@@ -149,11 +149,9 @@ async fn claim_rejects_foreign_practitioner_in_body(engine: EngineKind) -> Resul
 
 async fn is_released_by_its_holder_or_an_admin(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
-    let (item, anna, boris) = (
-        room.item(json!({})).await?,
-        room.radiologist()?,
-        room.radiologist()?,
-    );
+    let item = room.item(json!({})).await?;
+    let anna = room.radiologist()?;
+    let boris = room.radiologist()?;
     let release = format!("{}/release", item.place);
     done(&anna.claim(&item).await?);
     assert_problem(
@@ -192,7 +190,8 @@ async fn is_released_by_its_holder_or_an_admin(engine: EngineKind) -> Result<()>
 /// `If-Match` is about the item and says nothing of the caseload beside it.
 async fn is_held_to_the_version_that_was_seen(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
-    let (items, anna) = (room.items(2).await?, room.radiologist()?);
+    let items = room.items(2).await?;
+    let anna = room.radiologist()?;
     done(&anna.claim(&items[0]).await?);
     let claim = format!("{}/claim", items[1].place);
     let stale = anna.client.with("if-match", "\"7\"");
@@ -210,7 +209,8 @@ async fn is_held_to_the_version_that_was_seen(engine: EngineKind) -> Result<()> 
 
 async fn has_one_effect_a_key(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
-    let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
+    let item = room.item(json!({})).await?;
+    let anna = room.radiologist()?;
     let claim = format!("{}/claim", item.place);
     let keyed = anna.client.with("idempotency-key", "once");
     let first = keyed.post(&claim, &json!({})).await?;

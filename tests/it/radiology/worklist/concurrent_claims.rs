@@ -40,10 +40,8 @@ async fn of_a_hundred_claims_with_a_limit_of_five_exactly_five_succeed(
         .radiologist_with(json!({ "max_concurrent_cases": 5 }))
         .await?
         .repeating();
-    let (items, sides) = (
-        room.items(MANY).await?,
-        [anna.clone(), anna.towards(&neighbour)],
-    );
+    let items = room.items(MANY).await?;
+    let sides = [anna.clone(), anna.towards(&neighbour)];
     let claims = items
         .iter()
         .enumerate()
@@ -133,7 +131,8 @@ async fn a_caseload_is_what_its_radiologist_holds_whatever_came_at_once(
         });
         let items = &items;
         async move {
-            let (mut chance, mut last) = (Chance(n as u64 + 1), 0);
+            let mut chance = Chance(n as u64 + 1);
+            let mut last = 0;
             for _ in 0..STEPS {
                 let item = &items[chance.below(items.len())];
                 let answer = step(&own, &desk, item, chance.below(7)).await?;

@@ -52,13 +52,13 @@ fn next(answer: &TestResponse) -> Option<String> {
 async fn is_in_reading_order_page_by_page(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
     let of = |priority: &'static str| room.item(json!({ "priority": priority }));
-    let (routine, urgent, stat) = (of("routine").await?, of("urgent").await?, of("stat").await?);
-    let (later, high, higher, low) = (
-        of("urgent").await?,
-        of("urgent").await?,
-        of("urgent").await?,
-        of("urgent").await?,
-    );
+    let routine = of("routine").await?;
+    let urgent = of("urgent").await?;
+    let stat = of("stat").await?;
+    let later = of("urgent").await?;
+    let high = of("urgent").await?;
+    let higher = of("urgent").await?;
+    let low = of("urgent").await?;
     scored(&room, &high, 0.5).await?;
     scored(&room, &higher, 0.92).await?;
     scored(&room, &low, 0.49).await?;
@@ -67,7 +67,8 @@ async fn is_in_reading_order_page_by_page(engine: EngineKind) -> Result<()> {
     assert_eq!(listed(&room, "").await?, expected);
 
     let reader = fresh_reader(&room).await?;
-    let (mut path, mut seen) = (Some(format!("{ITEMS}?limit=2")), Vec::new());
+    let mut path = Some(format!("{ITEMS}?limit=2"));
+    let mut seen = Vec::new();
     while let Some(page) = path {
         let answer = reader.get(&page).await?;
         done(&answer);
@@ -81,7 +82,8 @@ async fn is_in_reading_order_page_by_page(engine: EngineKind) -> Result<()> {
 
 async fn is_of_open_cases_unless_a_status_is_asked_for(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
-    let (anna, items) = (room.radiologist()?, room.items(5).await?);
+    let anna = room.radiologist()?;
+    let items = room.items(5).await?;
     for item in &items[1..4] {
         done(&anna.claim(item).await?);
     }
@@ -117,11 +119,9 @@ async fn is_narrowed_by_every_filter(engine: EngineKind) -> Result<()> {
             json!({ "modality_code": modality, "body_part": body_part, "priority": priority }),
         )
     };
-    let (ct_head, ct_chest, mr_head) = (
-        of("CT", "Head", "stat").await?,
-        of("CT", "CHEST", "routine").await?,
-        of("MR", "HEAD", "urgent").await?,
-    );
+    let ct_head = of("CT", "Head", "stat").await?;
+    let ct_chest = of("CT", "CHEST", "routine").await?;
+    let mr_head = of("MR", "HEAD", "urgent").await?;
     let study = format!("?imaging_study_id={}", mr_head.study);
     let cases = [
         ("?modality=ct".to_owned(), vec![&ct_head, &ct_chest]),
@@ -145,11 +145,9 @@ async fn is_narrowed_by_every_filter(engine: EngineKind) -> Result<()> {
 
 async fn knows_whose_cases_are_the_callers(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
-    let (anna, boris, items) = (
-        room.radiologist()?,
-        room.radiologist()?,
-        room.items(4).await?,
-    );
+    let anna = room.radiologist()?;
+    let boris = room.radiologist()?;
+    let items = room.items(4).await?;
     done(&anna.claim(&items[0]).await?);
     done(&anna.claim(&items[1]).await?);
     done(&boris.claim(&items[2]).await?);

@@ -40,7 +40,8 @@ impl WorklistCase {
 async fn is_completed_and_its_holder_has_room_again(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
     let one = json!({ "max_concurrent_cases": 1 });
-    let (anna, items) = (room.radiologist_with(one).await?, room.items(3).await?);
+    let anna = room.radiologist_with(one).await?;
+    let items = room.items(3).await?;
     done(&anna.claim(&items[0]).await?);
     let begun = room.system(&items[0].follow_up(Command::Begin)).await?;
     assert_eq!(begun.state.status(), Status::InProgress);
@@ -67,7 +68,8 @@ async fn is_completed_and_its_holder_has_room_again(engine: EngineKind) -> Resul
 
 async fn is_released_when_idle_and_not_when_claimed_anew(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
-    let (anna, item) = (room.radiologist()?, room.item(json!({})).await?);
+    let anna = room.radiologist()?;
+    let item = room.item(json!({})).await?;
     let claimed = anna.claim(&item).await?;
     let idle = item.follow_up(Command::ReleaseIdle {
         radiologist_id: anna.id.into(),
@@ -88,7 +90,8 @@ async fn is_released_when_idle_and_not_when_claimed_anew(engine: EngineKind) -> 
 
 async fn opens_again_for_late_images(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
-    let (anna, item) = (room.radiologist()?, room.item(json!({})).await?);
+    let anna = room.radiologist()?;
+    let item = room.item(json!({})).await?;
     let late = item.follow_up(Command::Reopen(None));
     let early = room.system(&late).await?;
     assert!(early.state.attention.is_empty(), "it is open yet");
@@ -106,7 +109,8 @@ async fn opens_again_for_late_images(engine: EngineKind) -> Result<()> {
 async fn gets_each_models_part_once(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
     let item = room.item(json!({})).await?;
-    let (one, other) = (fresh(), fresh());
+    let one = fresh();
+    let other = fresh();
     let says = |model: Uuid, score: f64, flag: &str| {
         anyhow::Ok(item.follow_up(Command::Contribute(AiContribution {
             ai_model_id: Some(model.into()),
@@ -175,7 +179,8 @@ impl UseCase for Writes {
 async fn writing_on_a_study_claims_its_case(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
     let limited = json!({ "max_concurrent_cases": 1, "allowed_modalities": ["CT"] });
-    let (anna, boris) = (room.radiologist_with(limited).await?, room.radiologist()?);
+    let anna = room.radiologist_with(limited).await?;
+    let boris = room.radiologist()?;
     let items = room.items(2).await?;
     let by = |item: &WorklistCase, radiologist: Uuid| Writes {
         study: item.study.into(),

@@ -21,11 +21,9 @@ on_both_engines!(
 
 async fn is_read_by_its_holder_or_an_admin(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
-    let (item, anna, boris) = (
-        room.item(json!({})).await?,
-        room.radiologist()?,
-        room.radiologist()?,
-    );
+    let item = room.item(json!({})).await?;
+    let anna = room.radiologist()?;
+    let boris = room.radiologist()?;
     for status in ["in_progress", "completed"] {
         let early = anna.moves(&item, status).await?;
         assert_problem(&early, ProblemCode::TransitionRefused, "nobody holds it");
@@ -60,7 +58,8 @@ async fn is_read_by_its_holder_or_an_admin(engine: EngineKind) -> Result<()> {
 
 async fn an_assignment_is_taken_away_by_null(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
-    let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
+    let item = room.item(json!({})).await?;
+    let anna = room.radiologist()?;
     let unassign = json!({ "assigned_radiologist_id": null });
     done(&anna.claim(&item).await?);
     let own = anna.client.patch(&item.place, &unassign).await?;
@@ -108,7 +107,8 @@ async fn an_assignment_is_taken_away_by_null(engine: EngineKind) -> Result<()> {
 async fn is_run_by_those_who_run_the_worklist(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
     for role in ["admin", "technologist", "integration"] {
-        let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
+        let item = room.item(json!({})).await?;
+        let anna = room.radiologist()?;
         let runs = room.person(role, None)?;
         let urgent = json!({ "priority": "URGENT" });
         let changed = runs.patch(&item.place, &urgent).await?;
@@ -124,7 +124,8 @@ async fn is_run_by_those_who_run_the_worklist(engine: EngineKind) -> Result<()> 
         assert_eq!(cancelled.text_at("/status"), "cancelled", "{cancelled:?}");
         assert_eq!(runs.patch(&item.place, &gone).await?.text, cancelled.text);
     }
-    let (item, anna) = (room.item(json!({})).await?, room.radiologist()?);
+    let item = room.item(json!({})).await?;
+    let anna = room.radiologist()?;
     done(&anna.claim(&item).await?);
     for change in [
         json!({ "status": "cancelled" }),

@@ -45,7 +45,8 @@ async fn each_key_is_listed_once() {
         "{refused:?}"
     );
     let mut at_odds = keyed(1, 12);
-    let (stream_id, expected) = (stream(), 9);
+    let stream_id = stream();
+    let expected = 9;
     at_odds.append.checks.push(ExpectedVersion {
         stream_id,
         expected,

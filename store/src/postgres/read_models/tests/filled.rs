@@ -38,7 +38,8 @@ async fn what_is_filled_is_read_as_it_was_written() {
     };
     let rows = vec![patient, nothing, row(3, "\u{e4}\n\t", None)];
     let batch = filling(&database, rows.clone()).await;
-    let (table, ids) = (batch.from[0].0, rows.iter().map(|row| row.id));
+    let table = batch.from[0].0;
+    let ids = rows.iter().map(|row| row.id);
     assert!(database.write_projection(&batch).await.unwrap());
     assert!(
         !database.write_projection(&batch).await.unwrap(),
