@@ -140,13 +140,13 @@ async fn document(
     of: &ReadModelStatus,
 ) -> Result<ProjectionDocument, Problem> {
     let mut parked = Vec::new();
-    for it in of.parked.iter().take(PARKED_SHOWN) {
-        let since = app.parking.since(it).await?;
+    for parked_stream in of.parked.iter().take(PARKED_SHOWN) {
+        let since = app.parking.since(parked_stream).await?;
         parked.push(ParkedStreamDocument {
-            stream_id: it.stream_id.as_uuid(),
+            stream_id: parked_stream.stream_id.as_uuid(),
             stream_type: of.stream_type,
-            position: it.position,
-            reason: it.reason.clone(),
+            position: parked_stream.position,
+            reason: parked_stream.reason.clone(),
             since: since.map(|time| time.to_string()),
         });
     }

@@ -75,8 +75,8 @@ fn checked(of: OutputType, object: &FreeObject, fields: &mut BodyValidator) -> O
     match Payload::parse(of, object.json()) {
         Ok(payload) => Some(payload),
         Err(wrong) => {
-            for it in wrong {
-                fields.push_error(&format!("/payload{}", it.pointer), it.detail);
+            for error in wrong {
+                fields.push_error(&format!("/payload{}", error.pointer), error.detail);
             }
             None
         }

@@ -156,9 +156,9 @@ async fn measure_read_models(app: &App) {
         .as_ref()
         .map_or(f64::NAN, |status| status.lag() as f64);
     metrics::gauge!("roentgen_projection_lag_events").set(lag);
-    for it in standing.iter().flat_map(|status| &status.models) {
-        metrics::gauge!("roentgen_parked_streams", "projection" => it.model.name)
-            .set(it.parked.len() as f64);
+    for table in standing.iter().flat_map(|status| &status.models) {
+        metrics::gauge!("roentgen_parked_streams", "projection" => table.model.name)
+            .set(table.parked.len() as f64);
     }
 }
 

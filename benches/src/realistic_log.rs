@@ -50,8 +50,8 @@ async fn write(node: Arc<BenchNode>, appends: u64) -> anyhow::Result<()> {
     let rest = LATER as u64 * (EACH - 1);
     for round in 0..appends + rest {
         let mut append = Append::default();
-        for it in made.iter_mut().rev().skip(LATER - 1).step_by(LATER) {
-            advance_orders(it, &mut append)?;
+        for older in made.iter_mut().rev().skip(LATER - 1).step_by(LATER) {
+            advance_orders(older, &mut append)?;
         }
         let mut orders = Vec::new();
         if round < appends {

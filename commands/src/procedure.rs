@@ -50,19 +50,19 @@ impl UseCase for CreateProcedure {
     ) -> Result<Versioned<Procedure>, CommandError> {
         let modality = work.read::<Modality>(self.modality_id).await?;
         let modality = modality.ok_or(CommandError::ReferenceNotFound(Reference::Modality))?;
-        let it = self.clone();
+        let command = self.clone();
         let procedure = Procedure {
-            code: it.code,
-            name: it.name,
-            modality_id: it.modality_id,
+            code: command.code,
+            name: command.name,
+            modality_id: command.modality_id,
             modality_code: modality.state.code.clone(),
-            description: it.description,
-            body_part: it.body_part,
-            snomed_code: it.snomed_code,
-            loinc_code: it.loinc_code,
-            default_duration_minutes: it.default_duration_minutes,
-            preparation_instructions: it.preparation_instructions,
-            is_active: it.is_active,
+            description: command.description,
+            body_part: command.body_part,
+            snomed_code: command.snomed_code,
+            loinc_code: command.loinc_code,
+            default_duration_minutes: command.default_duration_minutes,
+            preparation_instructions: command.preparation_instructions,
+            is_active: command.is_active,
         };
         let id = ProcedureId::derive(work.context().tenant_id, &self.code);
         work.create::<Procedure>(id, Command::Create(Box::new(procedure)))

@@ -233,18 +233,18 @@ fn create(model: AiModel, context: &Context) -> Event {
 }
 
 impl From<Created> for AiModel {
-    fn from(it: Created) -> Self {
+    fn from(created: Created) -> Self {
         Self {
-            code: it.code,
-            name: it.name,
-            description: it.description,
-            modality_code: it.modality_code,
-            body_part: it.body_part,
-            capabilities: it.capabilities,
-            vendor: it.vendor,
-            model_version: it.model_version,
-            endpoint_config: it.endpoint_config,
-            is_active: it.is_active,
+            code: created.code,
+            name: created.name,
+            description: created.description,
+            modality_code: created.modality_code,
+            body_part: created.body_part,
+            capabilities: created.capabilities,
+            vendor: created.vendor,
+            model_version: created.model_version,
+            endpoint_config: created.endpoint_config,
+            is_active: created.is_active,
         }
     }
 }

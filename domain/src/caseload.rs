@@ -119,13 +119,13 @@ impl Aggregate for Caseload {
 
     fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
         match (state, event) {
-            (_, Event::CaseTaken(it)) => Ok(Self {
-                radiologist_id: it.radiologist_id,
-                open_cases: it.open_cases,
+            (_, Event::CaseTaken(taken)) => Ok(Self {
+                radiologist_id: taken.radiologist_id,
+                open_cases: taken.open_cases,
             }),
-            (Some(_), Event::CaseFreed(it)) => Ok(Self {
-                radiologist_id: it.radiologist_id,
-                open_cases: it.open_cases,
+            (Some(_), Event::CaseFreed(freed)) => Ok(Self {
+                radiologist_id: freed.radiologist_id,
+                open_cases: freed.open_cases,
             }),
             (None, Event::CaseFreed(_)) => Err(UnexpectedEvent {
                 event: "RadiologistCaseload.CaseFreed",

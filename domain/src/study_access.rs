@@ -108,15 +108,15 @@ impl Aggregate for StudyAccess {
     }
 
     fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
-        let Event::Accessed(it) = event;
+        let Event::Accessed(accessed) = event;
         let mut access = state.unwrap_or_else(|| Self {
-            study_id: it.study_id,
-            patient_id: it.patient_id,
+            study_id: accessed.study_id,
+            patient_id: accessed.patient_id,
             unused: BTreeSet::new(),
         });
-        match it.kind {
-            AccessKind::Launched => access.unused.insert(it.token_id),
-            AccessKind::FirstUsed => access.unused.remove(&it.token_id),
+        match accessed.kind {
+            AccessKind::Launched => access.unused.insert(accessed.token_id),
+            AccessKind::FirstUsed => access.unused.remove(&accessed.token_id),
         };
         Ok(access)
     }

@@ -119,7 +119,7 @@ impl MultiRowProjection for AiOutputs {
 
 fn output(event: Event) -> Option<OutputCreated> {
     match event {
-        Event::OutputCreated(it) => Some(*it),
+        Event::OutputCreated(created) => Some(*created),
         Event::Created(_)
         | Event::Started(_)
         | Event::Completed(_)

@@ -61,12 +61,12 @@ impl ChildView for Instances {
         }
         let added: InstancesAdded = serde_json::from_str(&event.payload)?;
         for series in added.series {
-            for it in series.instances {
-                let id = it.instance_id.as_uuid();
+            for new in series.instances {
+                let id = new.instance_id.as_uuid();
                 let instance = Instance {
                     imaging_series_id: series.series_id,
                     imaging_study_id: added.study_id,
-                    facts: it.facts(),
+                    facts: new.facts(),
                 };
                 parts.add(id, event, instance)?;
             }

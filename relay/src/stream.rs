@@ -57,7 +57,9 @@ pub(crate) async fn find_stream(jetstream: &Context) -> Result<Option<Info>, Ses
     match jetstream.get_stream(STREAM).await {
         Ok(stream) => Ok(Some(stream.cached_info().clone())),
         Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(it) if it.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+            GetStreamErrorKind::JetStream(failure)
+                if failure.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
                 Ok(None)
             }
             GetStreamErrorKind::JetStream(_)

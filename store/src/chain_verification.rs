@@ -184,7 +184,7 @@ async fn walk(
 /// What cannot be decoded is a finding, not a failure.
 fn decode_or_break<T>(read: Result<T, EngineError>) -> Result<Result<T, ChainBreak>, EngineError> {
     match read {
-        Ok(it) => Ok(Ok(it)),
+        Ok(value) => Ok(Ok(value)),
         Err(EngineError::Corrupt(Corruption::Column { position, .. })) => Ok(Err(ChainBreak {
             position,
             reason: "malformed column",

@@ -158,9 +158,9 @@ impl Postgres {
             let mut decoded = Vec::new();
             let pace = YieldPacer::begin();
             while let Some(row) = rows.try_next().await.map_err(error_class::classify_read)? {
-                let it = decode(&row)?;
-                let last = enough(&it);
-                decoded.push(it);
+                let value = decode(&row)?;
+                let last = enough(&value);
+                decoded.push(value);
                 if last {
                     break;
                 }

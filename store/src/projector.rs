@@ -394,10 +394,10 @@ fn to_projection_batch(
     folded: batch::FoldedBatch,
 ) -> ProjectionBatch {
     let mut from = Vec::with_capacity(members.len());
-    for it in members {
-        if it.checkpoint.position < to.position {
-            from.push((it.table, it.checkpoint));
-            it.checkpoint = to;
+    for table in members {
+        if table.checkpoint.position < to.position {
+            from.push((table.table, table.checkpoint));
+            table.checkpoint = to;
         }
     }
     ProjectionBatch {

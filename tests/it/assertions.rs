@@ -63,12 +63,19 @@ pub(crate) async fn send_rejected(
 ) -> Result<Vec<TestResponse>> {
     let before = log_head(client).await?;
     let mut answers = Vec::new();
-    for it in refused {
-        let asked = format!("{} {} {}", it.method, it.path, shortened(&it.body));
-        let answer = client.send(it.method, it.path, it.body).await?;
-        assert_problem(&answer, it.code, &asked);
-        if !it.pointers.is_empty() {
-            assert_eq!(pointers(&answer), it.pointers, "{asked}: {answer:?}");
+    for request in refused {
+        let asked = format!(
+            "{} {} {}",
+            request.method,
+            request.path,
+            shortened(&request.body)
+        );
+        let answer = client
+            .send(request.method, request.path, request.body)
+            .await?;
+        assert_problem(&answer, request.code, &asked);
+        if !request.pointers.is_empty() {
+            assert_eq!(pointers(&answer), request.pointers, "{asked}: {answer:?}");
         }
         assert_eq!(log_head(client).await?, before, "{asked} was appended");
         answers.push(answer);

@@ -96,8 +96,11 @@ async fn of_every_model_under_load_are_never_read_wrong(engine: EngineKind) -> R
     for generation in 2..4 {
         let rebuilt = run_meanwhile(&house.database, &["rebuild", "--all"]).await?;
         ensure!(rebuilt.code == Some(0), "{}", rebuilt.printed);
-        for it in roentgen_projections::all() {
-            let said = format!("{}_g{generation} is read now", it.model().schema_name());
+        for projection in roentgen_projections::all() {
+            let said = format!(
+                "{}_g{generation} is read now",
+                projection.model().schema_name()
+            );
             ensure!(rebuilt.printed.contains(&said), "{}", rebuilt.printed);
         }
     }

@@ -40,7 +40,9 @@ impl NextReleaseProjection {
     fn after(before: Arc<dyn Projection>) -> Self {
         let progress = match before.kind() {
             ProjectionKind::SingleRow(_) => None,
-            ProjectionKind::MultiRow(it) => Some(next_shape(it.progress_table(), Vec::new())),
+            ProjectionKind::MultiRow(projection) => {
+                Some(next_shape(projection.progress_table(), Vec::new()))
+            }
         };
         let release = Column {
             name: "release",

@@ -27,18 +27,18 @@ pub(super) async fn run(
         "projection", "checkpoint", "head", "lag"
     );
     let mut checkpoints = Vec::new();
-    for it in &standing.models {
-        match &it.live {
+    for status in &standing.models {
+        match &status.live {
             Some(live) => {
                 print_line(&live.name, live.checkpoint.position, head);
                 checkpoints.push((live.name.clone(), live.checkpoint));
             }
-            None => println!("{:<24} {:>14}", it.model.schema_name(), "being built"),
+            None => println!("{:<24} {:>14}", status.model.schema_name(), "being built"),
         }
-        print_other_generations(&it.others);
+        print_other_generations(&status.others);
     }
-    for it in &standing.models {
-        parked(&parking, it).await?;
+    for status in &standing.models {
+        parked(&parking, status).await?;
     }
     checkpoints.push((POLICIES.to_owned(), policies(engine, head).await?));
     let relay = relay(engine, head).await?;
@@ -60,9 +60,9 @@ fn print_line(name: &str, position: u64, head: u64) {
 
 /// Generations that are made, kept or failed.
 fn print_other_generations(generations: &[Generation]) {
-    for it in generations {
-        let position = it.checkpoint.position;
-        let why = match &it.state {
+    for generation in generations {
+        let position = generation.checkpoint.position;
+        let why = match &generation.state {
             GenerationState::Failed { reason } => format!(": {reason}"),
             GenerationState::Verifying { checked } => format!(", {checked} streams verified"),
             GenerationState::Filling { .. }
@@ -71,20 +71,23 @@ fn print_other_generations(generations: &[Generation]) {
             | GenerationState::Live
             | GenerationState::Retired => String::new(),
         };
-        println!("  {:<22} {position:>14} {}{why}", it.name, it.state);
+        println!(
+            "  {:<22} {position:>14} {}{why}",
+            generation.name, generation.state
+        );
     }
 }
 
 /// One line a stream that the model could not fold.
 async fn parked(parking: &ParkedStreams, of: &ReadModelStatus) -> anyhow::Result<()> {
-    for it in &of.parked {
-        let since = parking.since(it).await?;
+    for parked in &of.parked {
+        let since = parking.since(parked).await?;
         let since = since
             .map(|time| format!(" since {time}"))
             .unwrap_or_default();
         println!(
             "parked: {} {} {} from position {}{since}: {}",
-            of.model.name, of.stream_type, it.stream_id, it.position, it.reason
+            of.model.name, of.stream_type, parked.stream_id, parked.position, parked.reason
         );
     }
     Ok(())
@@ -94,10 +97,10 @@ async fn parked(parking: &ParkedStreams, of: &ReadModelStatus) -> anyhow::Result
 async fn policies(engine: &dyn Engine, head: u64) -> anyhow::Result<Checkpoint> {
     let checkpoint = engine.checkpoint(POLICIES).await?;
     print_line(POLICIES, checkpoint.position, head);
-    for it in engine.rejected_effects(REJECTED_SHOWN).await? {
+    for effect in engine.rejected_effects(REJECTED_SHOWN).await? {
         println!(
             "rejected: {} after position {}: {}",
-            it.effect, it.position, it.reason
+            effect.effect, effect.position, effect.reason
         );
     }
     Ok(checkpoint)

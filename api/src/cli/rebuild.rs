@@ -86,8 +86,8 @@ async fn drop_old(rebuilding: &RebuildService, names: &[String]) -> anyhow::Resu
         if dropped.is_empty() {
             println!("no old generations of {name}");
         }
-        for it in dropped {
-            match it {
+        for outcome in dropped {
+            match outcome {
                 DropOutcome::Dropped(generation) => println!("{generation} dropped"),
                 DropOutcome::InUse(generation) => println!("{generation} is in use; not dropped"),
             }
@@ -118,8 +118,8 @@ async fn build(
     Projector::start(Arc::clone(&engine), tail, projections, leases, tasks).await?;
     let built = async {
         let mut code = ExitCode::SUCCESS;
-        for it in &asked {
-            if !wait_until_finished(&*engine, it).await? {
+        for generation in &asked {
+            if !wait_until_finished(&*engine, generation).await? {
                 code = ExitCode::FAILURE;
             }
         }

@@ -119,7 +119,7 @@ impl NatsOptions {
             (None, Some(path)) => ("nats-nkey", secret(path).map(Authentication::NKey)),
         };
         match found {
-            Ok(it) if it.is_well_formed() => Some(it),
+            Ok(authentication) if authentication.is_well_formed() => Some(authentication),
             Ok(_) => {
                 note(name, &"file is not in the expected format");
                 None
@@ -198,7 +198,7 @@ fn duration(name: &str, text: Option<&str>, note: ErrorSink<'_>) -> Option<Optio
         return Some(None);
     };
     match parse_duration(text) {
-        Ok(it) if it >= MIN_DURATION => Some(Some(it)),
+        Ok(duration) if duration >= MIN_DURATION => Some(Some(duration)),
         Ok(_) => {
             note(name, &"must be at least 1s");
             None

@@ -156,7 +156,8 @@ mod tests {
         ] {
             set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let found = read(&path);
-            let refused = matches!(found, Err(SecretFileError::OpenToOthers(it)) if it == mode);
+            let refused =
+                matches!(found, Err(SecretFileError::OpenToOthers(number)) if number == mode);
             assert_eq!(refused, is_refused, "{mode:o}: {found:?}");
         }
         let link = directory.path().join("link");

@@ -327,12 +327,12 @@ fn communications(
 pub(super) fn communication(
     report: &Report,
     phi: PhiState,
-    it: &Communication,
+    communication: &Communication,
 ) -> CommunicationDocument {
     let told = report
         .phi
         .as_ref()
-        .and_then(|phi| phi.communication_text(it.version));
+        .and_then(|phi| phi.communication_text(communication.version));
     let (recipient, note) = told.map_or((None, None), |text| (Some(text.recipient), text.note));
     let CommunicationRecord {
         communication_id,
@@ -341,7 +341,7 @@ pub(super) fn communication(
         read_back,
         communicated_by_radiologist_id,
         noted_at,
-    } = it.facts;
+    } = communication.facts;
     CommunicationDocument {
         id: communication_id,
         radiology_report_id: report.id(),

@@ -274,9 +274,9 @@ impl SyncedSeriesBody {
     fn parse(self, fields: &mut BodyValidator) -> Option<SyncedSeries> {
         let listed = self.instances.unwrap_or_default().0;
         let mut instances = Vec::with_capacity(listed.len());
-        for (n, JsonObject(it)) in listed.into_iter().enumerate() {
+        for (n, JsonObject(body)) in listed.into_iter().enumerate() {
             let mut own = BodyValidator::default();
-            instances.extend(it.parse(&mut own));
+            instances.extend(body.parse(&mut own));
             fields.nest(|| format!("/instances/{n}"), own);
         }
         let facts = series_facts(

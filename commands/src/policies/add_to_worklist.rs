@@ -33,10 +33,10 @@ impl Policy for AddToWorklist {
         cause: &Cause<'_>,
         _recall: &mut PolicyMemory,
     ) -> Result<Vec<Effect>, EventReadError> {
-        let Some(study::Event::Available(it)) = cause.event::<Study>()? else {
+        let Some(study::Event::Available(available)) = cause.event::<Study>()? else {
             return Ok(Vec::new());
         };
-        let study_id = it.study_id;
+        let study_id = available.study_id;
         let item = WorklistItemId::derive(study_id);
         let create = EnsureWorklistItem { study_id };
         Ok(vec![Effect::new("create_item", item, study_id, create)])

@@ -28,19 +28,19 @@ impl Policy for ApplyTriage {
         cause: &Cause<'_>,
         _recall: &mut PolicyMemory,
     ) -> Result<Vec<Effect>, EventReadError> {
-        let Some(ai_task::Event::OutputCreated(it)) = cause.event::<AiTask>()? else {
+        let Some(ai_task::Event::OutputCreated(created)) = cause.event::<AiTask>()? else {
             return Ok(Vec::new());
         };
         // Only a triage's score and flags stand open in its event.
-        let Some(triage) = it.payload else {
+        let Some(triage) = created.payload else {
             return Ok(Vec::new());
         };
-        let study_id = it.imaging_study_id;
+        let study_id = created.imaging_study_id;
         let contribute = SystemItemCommand {
             study_id,
             command: Command::Contribute(AiContribution {
-                ai_model_id: Some(it.ai_model_id),
-                imaging_ai_task_id: Some(it.ai_task_id),
+                ai_model_id: Some(created.ai_model_id),
+                imaging_ai_task_id: Some(created.ai_task_id),
                 score: Some(triage.triage_score),
                 flags: triage.flags,
             }),

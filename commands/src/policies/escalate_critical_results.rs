@@ -45,15 +45,15 @@ impl Policy for EscalateCriticalResults {
         cause: &Cause<'_>,
         recall: &mut PolicyMemory,
     ) -> Result<Vec<Effect>, EventReadError> {
-        if let Some(report::Event::CriticalResult(it)) = cause.event::<Report>()? {
+        if let Some(report::Event::CriticalResult(result)) = cause.event::<Report>()? {
             let raised = PendingEscalation {
-                report_id: it.report_id,
-                deadline: it.deadline,
+                report_id: result.report_id,
+                deadline: result.deadline,
                 event_id: cause.event.event_id,
                 correlation_id: cause.correlation_id(),
             };
-            let name = format!("{}:{}", it.report_id, cause.event.position);
-            recall.schedule(&cause.memory(DEADLINES, name), raised, it.deadline);
+            let name = format!("{}:{}", result.report_id, cause.event.position);
+            recall.schedule(&cause.memory(DEADLINES, name), raised, result.deadline);
         }
         Ok(Vec::new())
     }

@@ -108,12 +108,15 @@ fn link_signal(cause: &Cause<'_>) -> Result<Option<LinkSignal>, EventReadError> 
         Some(LinkSignal::Waits(study, order))
     };
     Ok(match cause.event::<Study>()? {
-        Some(study::Event::Available(it)) => {
-            waits(it.study_id, it.details.accession_number.as_ref())
+        Some(study::Event::Available(available)) => waits(
+            available.study_id,
+            available.details.accession_number.as_ref(),
+        ),
+        Some(study::Event::Updated(updated)) => {
+            waits(updated.study_id, updated.accession_number.as_ref())
         }
-        Some(study::Event::Updated(it)) => waits(it.study_id, it.accession_number.as_ref()),
-        Some(study::Event::Linked(it)) => {
-            Some(LinkSignal::Linked(it.study_id, it.imaging_order_id))
+        Some(study::Event::Linked(linked)) => {
+            Some(LinkSignal::Linked(linked.study_id, linked.imaging_order_id))
         }
         Some(
             study::Event::Unlinked(_)

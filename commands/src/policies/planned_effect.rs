@@ -53,13 +53,13 @@ impl PlannedEffect {
 pub(super) fn lanes(planned: Vec<PlannedEffect>) -> Vec<Vec<PlannedEffect>> {
     let mut places: HashMap<StreamId, usize> = HashMap::new();
     let mut lanes: Vec<Vec<PlannedEffect>> = Vec::new();
-    for it in planned {
-        let place = *places.entry(it.effect.lane).or_insert_with(|| {
+    for effect in planned {
+        let place = *places.entry(effect.effect.lane).or_insert_with(|| {
             lanes.push(Vec::new());
             lanes.len() - 1
         });
         if let Some(lane) = lanes.get_mut(place) {
-            lane.push(it);
+            lane.push(effect);
         }
     }
     lanes

@@ -64,22 +64,24 @@ impl Policy for ReleaseIdleClaims {
     ) -> Result<Vec<Effect>, EventReadError> {
         let key = cause.memory(CLAIMS, cause.event.stream_id);
         match cause.event::<WorklistItem>()? {
-            Some(worklist_item::Event::Claimed(it)) => {
+            Some(worklist_item::Event::Claimed(claimed)) => {
                 let claim = TrackedClaim {
-                    study_id: it.imaging_study_id,
-                    radiologist_id: it.radiologist_id,
-                    claimed_at: it.claimed_at,
+                    study_id: claimed.imaging_study_id,
+                    radiologist_id: claimed.radiologist_id,
+                    claimed_at: claimed.claimed_at,
                     event_id: cause.event.event_id,
                     correlation_id: cause.correlation_id(),
                 };
                 recall.schedule(
                     &key,
                     claim,
-                    saturating_add(it.claimed_at, self.claim_timeout),
+                    saturating_add(claimed.claimed_at, self.claim_timeout),
                 );
             }
             Some(worklist_item::Event::Released(_)) => recall.remove(&key),
-            Some(worklist_item::Event::Updated(it)) if it.status.is_some_and(ends_claim) => {
+            Some(worklist_item::Event::Updated(updated))
+                if updated.status.is_some_and(ends_claim) =>
+            {
                 recall.remove(&key);
             }
             Some(worklist_item::Event::Updated(_) | worklist_item::Event::Created(_)) | None => {}

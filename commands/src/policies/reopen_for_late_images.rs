@@ -96,8 +96,8 @@ fn reading_signal(cause: &Cause<'_>) -> Result<Option<ReadingSignal>, EventReadE
 /// What is signed was read, also where its item is completed a moment later.
 fn of_report(event: &report::Event) -> Option<ReadingSignal> {
     match event {
-        report::Event::Signed(it) if it.status == report::Status::Final => {
-            Some(ReadingSignal::Read(it.imaging_study_id))
+        report::Event::Signed(signed) if signed.status == report::Status::Final => {
+            Some(ReadingSignal::Read(signed.imaging_study_id))
         }
         report::Event::Signed(_)
         | report::Event::Created(_)
@@ -113,15 +113,15 @@ fn of_report(event: &report::Event) -> Option<ReadingSignal> {
 
 fn of_item(event: &worklist_item::Event) -> Option<ReadingSignal> {
     match event {
-        worklist_item::Event::Updated(it) => match it.status? {
-            Status::Completed => Some(ReadingSignal::Read(it.imaging_study_id)),
+        worklist_item::Event::Updated(updated) => match updated.status? {
+            Status::Completed => Some(ReadingSignal::Read(updated.imaging_study_id)),
             Status::Pending | Status::Cancelled => {
-                Some(ReadingSignal::ToBeRead(it.imaging_study_id))
+                Some(ReadingSignal::ToBeRead(updated.imaging_study_id))
             }
             Status::Claimed | Status::InProgress => None,
         },
-        worklist_item::Event::Created(it) => {
-            Some(ReadingSignal::ToBeRead(it.case.imaging_study_id))
+        worklist_item::Event::Created(created) => {
+            Some(ReadingSignal::ToBeRead(created.case.imaging_study_id))
         }
         worklist_item::Event::Claimed(_) | worklist_item::Event::Released(_) => None,
     }

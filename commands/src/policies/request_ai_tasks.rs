@@ -54,9 +54,9 @@ impl Policy for RequestAiTasks {
         recall: &mut PolicyMemory,
     ) -> Result<Vec<Effect>, EventReadError> {
         let key = cause.memory(MODELS, "");
-        if let Some(study::Event::Available(it)) = cause.event::<Study>()? {
+        if let Some(study::Event::Available(available)) = cause.event::<Study>()? {
             let models = recall.get::<Models>(&key);
-            return Ok(models.map_or_else(Vec::new, |models| asked(models, &it)));
+            return Ok(models.map_or_else(Vec::new, |models| asked(models, &available)));
         }
         if let Some(event) = cause.event::<AiModel>()?
             && let Some(models) = recall.change::<Models>(&key)
@@ -70,8 +70,11 @@ impl Policy for RequestAiTasks {
 /// Takes up what a model is now, without what only its worker needs to know.
 fn learn(models: &mut Models, event: ai_model::Event) -> Result<(), EventReadError> {
     let (id, before) = match &event {
-        ai_model::Event::Created(it) => (it.ai_model_id, None),
-        ai_model::Event::Updated(it) => (it.ai_model_id, models.get(&it.ai_model_id).cloned()),
+        ai_model::Event::Created(created) => (created.ai_model_id, None),
+        ai_model::Event::Updated(updated) => (
+            updated.ai_model_id,
+            models.get(&updated.ai_model_id).cloned(),
+        ),
     };
     let model = AiModel::evolve(before, event)?;
     let others = models.iter().filter(|(other, _)| **other != id);

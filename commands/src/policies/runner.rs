@@ -297,8 +297,8 @@ impl Runner {
         leadership: &Leadership,
     ) -> Option<Vec<RejectedEffect>> {
         let mut refusals = Vec::new();
-        for it in planned {
-            match self.run_effect(&it, leadership).await {
+        for effect in planned {
+            match self.run_effect(&effect, leadership).await {
                 EffectResult::Done => {}
                 EffectResult::Rejected(refused) => refusals.push(refused),
                 EffectResult::Interrupted => return None,

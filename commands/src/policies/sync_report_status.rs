@@ -43,13 +43,15 @@ impl Policy for SyncReportStatus {
 
 fn step(event: &report::Event) -> Option<(&'static str, StudyId, Command)> {
     match event {
-        report::Event::Created(it) => Some(("begin", it.imaging_study_id, Command::Begin)),
-        report::Event::Signed(it) if it.status == Status::Final => {
-            Some(("complete", it.imaging_study_id, Command::Complete))
+        report::Event::Created(created) => {
+            Some(("begin", created.imaging_study_id, Command::Begin))
         }
-        report::Event::Cancelled(it) => Some((
+        report::Event::Signed(signed) if signed.status == Status::Final => {
+            Some(("complete", signed.imaging_study_id, Command::Complete))
+        }
+        report::Event::Cancelled(cancelled) => Some((
             "back_to_claimed",
-            it.imaging_study_id,
+            cancelled.imaging_study_id,
             Command::ReturnToClaimed,
         )),
         report::Event::Signed(_)

@@ -41,7 +41,9 @@ impl Policy for UpdateLinkedOrders {
 
     fn memory_keys(&self, cause: &Cause<'_>) -> Vec<MemoryKey> {
         match cause.event::<Study>() {
-            Ok(Some(study::Event::Linked(it))) => vec![cause.memory(STUDIES, it.imaging_order_id)],
+            Ok(Some(study::Event::Linked(linked))) => {
+                vec![cause.memory(STUDIES, linked.imaging_order_id)]
+            }
             Ok(Some(_)) | Err(_) => Vec::new(),
             // An order's: it is called off, or done.
             Ok(None) => vec![cause.memory(STUDIES, cause.event.stream_id)],
@@ -54,13 +56,13 @@ impl Policy for UpdateLinkedOrders {
         recall: &mut PolicyMemory,
     ) -> Result<Vec<Effect>, EventReadError> {
         match cause.event::<Study>()? {
-            Some(study::Event::Linked(it)) => {
-                return Ok(match it.link {
-                    LinkKind::Linked => linked(cause, it.study_id, it.imaging_order_id, recall),
-                    LinkKind::Conflict => vec![conflict(it.study_id)],
+            Some(study::Event::Linked(data)) => {
+                return Ok(match data.link {
+                    LinkKind::Linked => linked(cause, data.study_id, data.imaging_order_id, recall),
+                    LinkKind::Conflict => vec![conflict(data.study_id)],
                 });
             }
-            Some(study::Event::Unlinked(it)) => return Ok(vec![detach(it)]),
+            Some(study::Event::Unlinked(unlinked)) => return Ok(vec![detach(unlinked)]),
             Some(
                 study::Event::Available(_)
                 | study::Event::Updated(_)
@@ -71,9 +73,9 @@ impl Policy for UpdateLinkedOrders {
             | None => {}
         }
         Ok(match cause.event::<Order>()? {
-            Some(order::Event::Cancelled(it)) => cancelled(cause, it.order_id, recall),
-            Some(order::Event::Completed(it)) => {
-                studies_of(cause, it.order_id, recall);
+            Some(order::Event::Cancelled(data)) => cancelled(cause, data.order_id, recall),
+            Some(order::Event::Completed(completed)) => {
+                studies_of(cause, completed.order_id, recall);
                 Vec::new()
             }
             Some(

@@ -154,7 +154,10 @@ async fn critical_notice(
 ) -> Result<CriticalNotice, CommandError> {
     let report = work.read::<Report>(id).await?;
     let (study, known) = match &report {
-        Some(it) => (Some(it.state.imaging_study_id), it.state.imaging_order_id),
+        Some(report) => (
+            Some(report.state.imaging_study_id),
+            report.state.imaging_order_id,
+        ),
         None => (None, None),
     };
     let linked = linked_order(work, study).await?;

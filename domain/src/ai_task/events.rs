@@ -148,12 +148,12 @@ pub(super) fn evolve(state: Option<AiTask>, event: Event) -> Result<AiTask, Unex
         event: event.event_type(),
     };
     match (state, event) {
-        (None, Event::Created(it)) => Ok(it.into()),
-        (Some(task), Event::Started(it)) => Ok(started(task, &it)),
-        (Some(task), Event::Completed(it)) => Ok(completed(task, &it)),
-        (Some(task), Event::Failed(it)) => Ok(failed(task, it)),
+        (None, Event::Created(created)) => Ok(created.into()),
+        (Some(task), Event::Started(data)) => Ok(started(task, &data)),
+        (Some(task), Event::Completed(data)) => Ok(completed(task, &data)),
+        (Some(task), Event::Failed(data)) => Ok(failed(task, data)),
         (Some(task), Event::Cancelled(_)) => Ok(cancelled(task)),
-        (Some(task), Event::OutputCreated(it)) => Ok(output_created(task, &it)),
+        (Some(task), Event::OutputCreated(created)) => Ok(output_created(task, &created)),
         (Some(_), Event::Created(_))
         | (
             None,
@@ -177,26 +177,26 @@ impl From<Created> for AiTask {
     }
 }
 
-fn started(task: AiTask, it: &Started) -> AiTask {
+fn started(task: AiTask, started: &Started) -> AiTask {
     let progress = Lifecycle::Running {
-        started_at: it.started_at,
+        started_at: started.started_at,
     };
     AiTask { progress, ..task }
 }
 
-fn completed(task: AiTask, it: &Completed) -> AiTask {
+fn completed(task: AiTask, completed: &Completed) -> AiTask {
     let progress = Lifecycle::Completed {
         started_at: task.progress.started_at(),
-        completed_at: it.completed_at,
+        completed_at: completed.completed_at,
     };
     AiTask { progress, ..task }
 }
 
-fn failed(task: AiTask, it: Failed) -> AiTask {
+fn failed(task: AiTask, failed: Failed) -> AiTask {
     let progress = Lifecycle::Failed {
         started_at: task.progress.started_at(),
-        completed_at: it.completed_at,
-        error_message: it.error,
+        completed_at: failed.completed_at,
+        error_message: failed.error,
     };
     AiTask { progress, ..task }
 }
@@ -208,10 +208,10 @@ fn cancelled(task: AiTask) -> AiTask {
     AiTask { progress, ..task }
 }
 
-fn output_created(task: AiTask, it: &OutputCreated) -> AiTask {
+fn output_created(task: AiTask, created: &OutputCreated) -> AiTask {
     AiTask {
         number_of_outputs: task.number_of_outputs + 1,
-        latest_output_id: Some(it.output_id),
+        latest_output_id: Some(created.output_id),
         ..task
     }
 }

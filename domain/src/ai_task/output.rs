@@ -163,16 +163,16 @@ impl AiOutput {
 }
 
 impl From<OutputCreated> for AiOutput {
-    fn from(it: OutputCreated) -> Self {
+    fn from(created: OutputCreated) -> Self {
         Self {
-            imaging_ai_task_id: it.ai_task_id,
-            imaging_study_id: it.imaging_study_id,
-            patient_id: it.patient_id,
-            ai_model_id: it.ai_model_id,
-            ai_model_code: it.ai_model_code,
-            task_type: it.task_type,
-            output_type: it.output_type,
-            payload: it.payload,
+            imaging_ai_task_id: created.ai_task_id,
+            imaging_study_id: created.imaging_study_id,
+            patient_id: created.patient_id,
+            ai_model_id: created.ai_model_id,
+            ai_model_code: created.ai_model_code,
+            task_type: created.task_type,
+            output_type: created.output_type,
+            payload: created.payload,
         }
     }
 }

@@ -41,46 +41,46 @@ fn created() -> Event {
 }
 
 fn started() -> Event {
-    let it = request();
+    let spec = request();
     Event::Started(Started {
-        ai_task_id: it.task_id(),
-        imaging_study_id: it.imaging_study_id,
-        patient_id: it.patient_id,
-        task_type: it.task_type,
+        ai_task_id: spec.task_id(),
+        imaging_study_id: spec.imaging_study_id,
+        patient_id: spec.patient_id,
+        task_type: spec.task_type,
         started_at: context().now,
     })
 }
 
 fn completed() -> Event {
-    let it = request();
+    let spec = request();
     Event::Completed(Completed {
-        ai_task_id: it.task_id(),
-        imaging_study_id: it.imaging_study_id,
-        patient_id: it.patient_id,
-        task_type: it.task_type,
+        ai_task_id: spec.task_id(),
+        imaging_study_id: spec.imaging_study_id,
+        patient_id: spec.patient_id,
+        task_type: spec.task_type,
         completed_at: context().now,
     })
 }
 
 fn failed(error: &str) -> Event {
-    let it = request();
+    let spec = request();
     Event::Failed(Failed {
-        ai_task_id: it.task_id(),
-        imaging_study_id: it.imaging_study_id,
-        patient_id: it.patient_id,
-        task_type: it.task_type,
+        ai_task_id: spec.task_id(),
+        imaging_study_id: spec.imaging_study_id,
+        patient_id: spec.patient_id,
+        task_type: spec.task_type,
         error: Text::parse(error).unwrap(),
         completed_at: context().now,
     })
 }
 
 fn cancelled() -> Event {
-    let it = request();
+    let spec = request();
     Event::Cancelled(Cancelled {
-        ai_task_id: it.task_id(),
-        imaging_study_id: it.imaging_study_id,
-        patient_id: it.patient_id,
-        task_type: it.task_type,
+        ai_task_id: spec.task_id(),
+        imaging_study_id: spec.imaging_study_id,
+        patient_id: spec.patient_id,
+        task_type: spec.task_type,
     })
 }
 

@@ -149,16 +149,16 @@ pub(super) fn evolve(state: Option<Order>, event: Event) -> Result<Order, Unexpe
     };
     match (state, event) {
         (None, Event::Created(created)) => Ok(created.into()),
-        (Some(order), Event::Scheduled(it)) => Ok(scheduled(order, it)),
-        (Some(order), Event::InProgress(it)) => Ok(Order {
+        (Some(order), Event::Scheduled(data)) => Ok(scheduled(order, data)),
+        (Some(order), Event::InProgress(data)) => Ok(Order {
             progress: Lifecycle::InProgress {
-                performed_start_at: it.performed_start_at,
+                performed_start_at: data.performed_start_at,
             },
             ..order
         }),
-        (Some(order), Event::Completed(it)) => Ok(completed(order, &it)),
-        (Some(order), Event::Cancelled(it)) => Ok(cancelled(order, it)),
-        (Some(order), Event::DetailsUpdated(it)) => Ok(details_updated(order, it)),
+        (Some(order), Event::Completed(data)) => Ok(completed(order, &data)),
+        (Some(order), Event::Cancelled(data)) => Ok(cancelled(order, data)),
+        (Some(order), Event::DetailsUpdated(updated)) => Ok(details_updated(order, updated)),
         (Some(_), Event::Created(_))
         | (
             None,
@@ -195,27 +195,27 @@ impl From<Box<Created>> for Order {
     }
 }
 
-fn scheduled(order: Order, it: Scheduled) -> Order {
+fn scheduled(order: Order, scheduled: Scheduled) -> Order {
     Order {
-        scheduled_slot_id: it.scheduled_slot_id.or(order.scheduled_slot_id),
+        scheduled_slot_id: scheduled.scheduled_slot_id.or(order.scheduled_slot_id),
         progress: Lifecycle::Scheduled,
         ..order
     }
 }
 
-fn completed(order: Order, it: &Completed) -> Order {
-    let performed_start_at = it
+fn completed(order: Order, completed: &Completed) -> Order {
+    let performed_start_at = completed
         .performed_start_at
         .or(order.progress.performed_start_at());
     let progress = Lifecycle::Completed {
         performed_start_at,
-        performed_end_at: it.performed_end_at,
+        performed_end_at: completed.performed_end_at,
     };
     Order { progress, ..order }
 }
 
-fn cancelled(mut order: Order, it: Cancelled) -> Order {
-    if let (Some(phi), Some(told)) = (order.phi.as_mut(), it.phi) {
+fn cancelled(mut order: Order, cancelled: Cancelled) -> Order {
+    if let (Some(phi), Some(told)) = (order.phi.as_mut(), cancelled.phi) {
         phi.cancellation_reason = Some(told.cancellation_reason);
     }
     let performed_start_at = order.progress.performed_start_at();
@@ -225,17 +225,17 @@ fn cancelled(mut order: Order, it: Cancelled) -> Order {
     }
 }
 
-fn details_updated(mut order: Order, it: DetailsUpdated) -> Order {
-    if let (Some(phi), Some(told)) = (order.phi.as_mut(), it.phi) {
+fn details_updated(mut order: Order, updated: DetailsUpdated) -> Order {
+    if let (Some(phi), Some(told)) = (order.phi.as_mut(), updated.phi) {
         phi.metadata = told.metadata.apply(phi.metadata.take());
     }
     if let (Lifecycle::InProgress { performed_start_at }, Some(start)) =
-        (&mut order.progress, it.performed_start_at)
+        (&mut order.progress, updated.performed_start_at)
     {
         *performed_start_at = start;
     }
     Order {
-        scheduled_slot_id: it.scheduled_slot_id.apply(order.scheduled_slot_id),
+        scheduled_slot_id: updated.scheduled_slot_id.apply(order.scheduled_slot_id),
         ..order
     }
 }

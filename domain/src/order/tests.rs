@@ -339,8 +339,8 @@ fn a_reason_is_kept_and_may_be_told_again_but_not_changed() {
 #[test]
 fn works_on_when_its_phi_is_erased() {
     let mut erased = created();
-    if let Event::Created(it) = &mut erased {
-        it.phi = None;
+    if let Event::Created(created) = &mut erased {
+        created.phi = None;
     }
     let state = given::<Order>([erased.clone(), cancelled(Some("gone"))]).state();
     assert_eq!(state.phi, None);

@@ -19,7 +19,7 @@ pub(super) fn evolve(state: Option<Report>, event: Event) -> Result<Report, Unex
         .phi()
         .map_err(|EncodeError { event_type: event }| UnexpectedEvent { event })?;
     let mut report = match (state, event) {
-        (None, Event::Created(it)) => created(*it, 1, None),
+        (None, Event::Created(data)) => created(*data, 1, None),
         (Some(report), event) => evolve_existing(report, event).ok_or(misplaced)?,
         (
             None,
@@ -43,49 +43,49 @@ pub(super) fn evolve(state: Option<Report>, event: Event) -> Result<Report, Unex
 fn evolve_existing(mut report: Report, event: Event) -> Option<Report> {
     report.facts += 1;
     match event {
-        Event::Created(it) => return restart_cancelled(report, *it),
-        Event::Updated(it) => updated(&mut report, &it),
-        Event::Signed(it) => signed(&mut report, it)?,
-        Event::AddendumAdded(it) => added(&mut report, *it)?,
-        Event::CriticalResult(it) => raised(&mut report, &it),
-        Event::CriticalResultCommunicated(it) => communicated(&mut report, &it),
+        Event::Created(created) => return restart_cancelled(report, *created),
+        Event::Updated(data) => updated(&mut report, &data),
+        Event::Signed(data) => signed(&mut report, data)?,
+        Event::AddendumAdded(data) => added(&mut report, *data)?,
+        Event::CriticalResult(result) => raised(&mut report, &result),
+        Event::CriticalResultCommunicated(data) => communicated(&mut report, &data),
         Event::CriticalResultOverdue(_) => {
             if let Some(critical) = report.critical.as_mut() {
                 critical.overdue = true;
             }
         }
-        Event::AiSuggestionReviewed(it) => reviewed(&mut report, &it),
-        Event::Cancelled(it) => cancelled(&mut report, &it)?,
+        Event::AiSuggestionReviewed(data) => reviewed(&mut report, &data),
+        Event::Cancelled(data) => cancelled(&mut report, &data)?,
     }
     Some(report)
 }
 
 /// A cancelled report begins anew; its earlier words are kept, and stand before the new beginning.
-fn restart_cancelled(report: Report, it: Created) -> Option<Report> {
+fn restart_cancelled(report: Report, data: Created) -> Option<Report> {
     match report.status() {
-        Status::Cancelled => Some(created(it, report.facts, report.phi)),
+        Status::Cancelled => Some(created(data, report.facts, report.phi)),
         Status::Draft | Status::Preliminary | Status::Final | Status::Corrected => None,
     }
 }
 
-fn created(it: Created, version: u64, earlier: Option<ReportPhi>) -> Report {
-    let readable = it.phi.is_some();
+fn created(created: Created, version: u64, earlier: Option<ReportPhi>) -> Report {
+    let readable = created.phi.is_some();
     Report {
-        imaging_study_id: it.imaging_study_id,
-        imaging_order_id: it.imaging_order_id,
-        patient_id: it.patient_id,
-        radiologist_id: it.radiologist_id,
-        template_id: it.template_id,
+        imaging_study_id: created.imaging_study_id,
+        imaging_order_id: created.imaging_order_id,
+        patient_id: created.patient_id,
+        radiologist_id: created.radiologist_id,
+        template_id: created.template_id,
         progress: Lifecycle::Draft,
-        critical_result: it.critical_result,
-        critical_since: it.critical_result.then_some(version),
+        critical_result: created.critical_result,
+        critical_since: created.critical_result.then_some(version),
         critical: None,
         unsigned_changes: false,
         communications: Vec::new(),
         ai_suggestions: Vec::new(),
         last_activity: Activity {
-            radiologist: it.radiologist_id,
-            at: it.drafted_at,
+            radiologist: created.radiologist_id,
+            at: created.drafted_at,
         },
         begun: version,
         facts: version,
@@ -93,58 +93,58 @@ fn created(it: Created, version: u64, earlier: Option<ReportPhi>) -> Report {
     }
 }
 
-fn updated(report: &mut Report, it: &Updated) {
-    report.radiologist_id = it.radiologist_id.unwrap_or(report.radiologist_id);
-    report.unsigned_changes = it.unsigned_changes;
+fn updated(report: &mut Report, updated: &Updated) {
+    report.radiologist_id = updated.radiologist_id.unwrap_or(report.radiologist_id);
+    report.unsigned_changes = updated.unsigned_changes;
     report.last_activity = Activity {
-        radiologist: it.edited_by_radiologist_id,
-        at: it.edited_at,
+        radiologist: updated.edited_by_radiologist_id,
+        at: updated.edited_at,
     };
-    if let Some(critical) = it.critical_result {
+    if let Some(critical) = updated.critical_result {
         report.set_critical(critical);
     }
 }
 
-fn signed(report: &mut Report, it: Signed) -> Option<()> {
+fn signed(report: &mut Report, signed: Signed) -> Option<()> {
     let release = SignedVersion {
         version: report.facts,
         facts: SignatureRecord {
-            status: it.status,
-            signed_by_radiologist_id: it.signed_by_radiologist_id,
-            signed_at: it.signed_at,
-            critical_result: it.critical_result,
+            status: signed.status,
+            signed_by_radiologist_id: signed.signed_by_radiologist_id,
+            signed_at: signed.signed_at,
+            critical_result: signed.critical_result,
         },
-        sha256: it.sha256,
+        sha256: signed.sha256,
     };
     report.last_activity = Activity {
-        radiologist: it.signed_by_radiologist_id,
-        at: it.signed_at,
+        radiologist: signed.signed_by_radiologist_id,
+        at: signed.signed_at,
     };
     match report.status() {
-        Status::Draft => report.radiologist_id = it.signed_by_radiologist_id,
+        Status::Draft => report.radiologist_id = signed.signed_by_radiologist_id,
         Status::Preliminary => {}
         Status::Final | Status::Corrected | Status::Cancelled => return None,
     }
-    report.progress = match it.status {
+    report.progress = match signed.status {
         Status::Preliminary => Lifecycle::Preliminary { release },
         Status::Final => Lifecycle::Final { release },
         Status::Draft | Status::Corrected | Status::Cancelled => return None,
     };
     report.unsigned_changes = false;
-    report.set_signed_critical(it.critical_result);
+    report.set_signed_critical(signed.critical_result);
     Some(())
 }
 
-fn added(report: &mut Report, it: AddendumAdded) -> Option<()> {
+fn added(report: &mut Report, added: AddendumAdded) -> Option<()> {
     report.last_activity = Activity {
-        radiologist: it.facts.added_by_radiologist_id,
-        at: it.facts.added_at,
+        radiologist: added.facts.added_by_radiologist_id,
+        at: added.facts.added_at,
     };
-    let critical = it.facts.critical_result;
+    let critical = added.facts.critical_result;
     let addendum = Addendum {
         version: report.facts,
-        facts: it.facts,
-        sha256: it.sha256,
+        facts: added.facts,
+        sha256: added.sha256,
     };
     match &mut report.progress {
         Lifecycle::Corrected { addenda, .. } => addenda.push(addendum),
@@ -164,40 +164,40 @@ fn added(report: &mut Report, it: AddendumAdded) -> Option<()> {
     Some(())
 }
 
-fn raised(report: &mut Report, it: &CriticalResult) {
+fn raised(report: &mut Report, result: &CriticalResult) {
     if report.critical.is_some() {
         report.critical_since = Some(report.facts);
     }
     report.critical = Some(RaisedCriticalResult {
-        raised_at: it.raised_at,
-        deadline: it.deadline,
+        raised_at: result.raised_at,
+        deadline: result.deadline,
         overdue: false,
-        ordering_practitioner_id: it.ordering_practitioner_id,
+        ordering_practitioner_id: result.ordering_practitioner_id,
     });
 }
 
-fn communicated(report: &mut Report, it: &CriticalResultCommunicated) {
+fn communicated(report: &mut Report, communicated: &CriticalResultCommunicated) {
     report.last_activity = Activity {
-        radiologist: it.facts.communicated_by_radiologist_id,
-        at: it.facts.noted_at,
+        radiologist: communicated.facts.communicated_by_radiologist_id,
+        at: communicated.facts.noted_at,
     };
     report.communications.push(Communication {
         version: report.facts,
-        facts: it.facts,
+        facts: communicated.facts,
     });
 }
 
-fn reviewed(report: &mut Report, it: &AiSuggestionReviewed) {
+fn reviewed(report: &mut Report, reviewed: &AiSuggestionReviewed) {
     report.last_activity = Activity {
-        radiologist: it.reviewed_by_radiologist_id,
-        at: it.reviewed_at,
+        radiologist: reviewed.reviewed_by_radiologist_id,
+        at: reviewed.reviewed_at,
     };
     let review = Review {
         version: report.facts,
-        output_id: it.output_id,
-        decision: it.decision,
-        reviewed_by_radiologist_id: it.reviewed_by_radiologist_id,
-        reviewed_at: it.reviewed_at,
+        output_id: reviewed.output_id,
+        decision: reviewed.decision,
+        reviewed_by_radiologist_id: reviewed.reviewed_by_radiologist_id,
+        reviewed_at: reviewed.reviewed_at,
     };
     report
         .ai_suggestions
@@ -205,7 +205,7 @@ fn reviewed(report: &mut Report, it: &AiSuggestionReviewed) {
     report.ai_suggestions.push(review);
 }
 
-fn cancelled(report: &mut Report, it: &Cancelled) -> Option<()> {
+fn cancelled(report: &mut Report, cancelled: &Cancelled) -> Option<()> {
     let release = match &report.progress {
         Lifecycle::Draft => None,
         Lifecycle::Preliminary { release } => Some(release.clone()),
@@ -220,8 +220,8 @@ fn cancelled(report: &mut Report, it: &Cancelled) -> Option<()> {
     report.critical = None;
     report.critical_since = None;
     report.last_activity = Activity {
-        radiologist: it.cancelled_by_radiologist_id,
-        at: it.cancelled_at,
+        radiologist: cancelled.cancelled_by_radiologist_id,
+        at: cancelled.cancelled_at,
     };
     Some(())
 }

@@ -255,12 +255,12 @@ impl AddedInstance {
 impl SeriesChange {
     /// Lays what changed over what was.
     pub fn apply(&self, facts: &mut SeriesAttributes) {
-        let it = self.clone();
-        facts.series_number = it.series_number.or(facts.series_number);
-        facts.body_part = it.body_part.or(facts.body_part.take());
-        facts.modality_code = it.modality_code.or(facts.modality_code.take());
-        facts.number_of_instances = it.number_of_instances.or(facts.number_of_instances);
-        facts.description = it.description.or(facts.description.take());
+        let change = self.clone();
+        facts.series_number = change.series_number.or(facts.series_number);
+        facts.body_part = change.body_part.or(facts.body_part.take());
+        facts.modality_code = change.modality_code.or(facts.modality_code.take());
+        facts.number_of_instances = change.number_of_instances.or(facts.number_of_instances);
+        facts.description = change.description.or(facts.description.take());
     }
 }
 
@@ -281,16 +281,16 @@ pub(super) fn evolve(state: Option<Study>, event: Event) -> Result<Study, Unexpe
         event: event.event_type(),
     };
     match (state, event) {
-        (None, Event::Available(it)) => Ok(available(*it)),
-        (Some(study), Event::Updated(it)) => Ok(updated(study, *it)),
-        (Some(study), Event::Linked(it)) => Ok(linked(study, it)),
-        (Some(study), Event::Unlinked(it)) => Ok(Study {
+        (None, Event::Available(data)) => Ok(available(*data)),
+        (Some(study), Event::Updated(data)) => Ok(updated(study, *data)),
+        (Some(study), Event::Linked(data)) => Ok(linked(study, data)),
+        (Some(study), Event::Unlinked(unlinked)) => Ok(Study {
             linking: OrderLink::Unlinked,
-            parted_from: Some(it.imaging_order_id),
+            parted_from: Some(unlinked.imaging_order_id),
             ..study
         }),
-        (Some(study), Event::SeriesAdded(it)) => Ok(series_added(study, &it)),
-        (Some(study), Event::InstancesAdded(it)) => Ok(instances_added(study, &it)),
+        (Some(study), Event::SeriesAdded(added)) => Ok(series_added(study, &added)),
+        (Some(study), Event::InstancesAdded(added)) => Ok(instances_added(study, &added)),
         (Some(study), Event::Archived(_)) => Ok(Study {
             status: Status::Archived,
             ..study
@@ -308,56 +308,58 @@ pub(super) fn evolve(state: Option<Study>, event: Event) -> Result<Study, Unexpe
     }
 }
 
-fn available(it: Available) -> Study {
+fn available(available: Available) -> Study {
     Study {
-        patient_id: it.patient_id,
-        details: it.details,
+        patient_id: available.patient_id,
+        details: available.details,
         linking: OrderLink::Unlinked,
         number_of_series: 0,
         number_of_instances: 0,
         viewer_url: None,
-        status: it.status,
+        status: available.status,
         content: Arc::default(),
         parted_from: None,
-        phi: it.phi.map(|phi| StudyPhi {
+        phi: available.phi.map(|phi| StudyPhi {
             patient: phi.patient,
         }),
     }
 }
 
-fn updated(mut study: Study, it: Updated) -> Study {
-    if let (Some(phi), Some(told)) = (study.phi.as_mut(), it.phi) {
+fn updated(mut study: Study, updated: Updated) -> Study {
+    if let (Some(phi), Some(told)) = (study.phi.as_mut(), updated.phi) {
         phi.patient = Some(told.patient);
     }
-    if !it.series.is_empty() {
-        Arc::make_mut(&mut study.content).change_series(&it.series);
+    if !updated.series.is_empty() {
+        Arc::make_mut(&mut study.content).change_series(&updated.series);
     }
     let known = study.details;
     let details = Details {
-        accession_number: it.accession_number.or(known.accession_number),
-        modality_code: it.modality_code.unwrap_or(known.modality_code),
-        body_part: it.body_part.or(known.body_part),
-        description: it.description.or(known.description),
-        started_at: it.started_at.or(known.started_at),
-        ended_at: it.ended_at.apply(known.ended_at),
+        accession_number: updated.accession_number.or(known.accession_number),
+        modality_code: updated.modality_code.unwrap_or(known.modality_code),
+        body_part: updated.body_part.or(known.body_part),
+        description: updated.description.or(known.description),
+        started_at: updated.started_at.or(known.started_at),
+        ended_at: updated.ended_at.apply(known.ended_at),
         ..known
     };
     Study {
         details,
-        number_of_series: it.number_of_series.unwrap_or(study.number_of_series),
-        number_of_instances: it.number_of_instances.unwrap_or(study.number_of_instances),
-        viewer_url: it.viewer_url.apply(study.viewer_url),
+        number_of_series: updated.number_of_series.unwrap_or(study.number_of_series),
+        number_of_instances: updated
+            .number_of_instances
+            .unwrap_or(study.number_of_instances),
+        viewer_url: updated.viewer_url.apply(study.viewer_url),
         ..study
     }
 }
 
-fn linked(study: Study, it: Linked) -> Study {
-    let linking = match it.link {
+fn linked(study: Study, linked: Linked) -> Study {
+    let linking = match linked.link {
         LinkKind::Linked => OrderLink::Linked {
-            imaging_order_id: it.imaging_order_id,
+            imaging_order_id: linked.imaging_order_id,
         },
         LinkKind::Conflict => OrderLink::Conflict {
-            conflicting_order_id: it.imaging_order_id,
+            conflicting_order_id: linked.imaging_order_id,
         },
     };
     Study {
@@ -367,19 +369,19 @@ fn linked(study: Study, it: Linked) -> Study {
     }
 }
 
-fn series_added(mut study: Study, it: &SeriesAdded) -> Study {
-    Arc::make_mut(&mut study.content).add_series(&it.series);
+fn series_added(mut study: Study, added: &SeriesAdded) -> Study {
+    Arc::make_mut(&mut study.content).add_series(&added.series);
     Study {
-        number_of_series: it.number_of_series,
-        number_of_instances: it.number_of_instances,
+        number_of_series: added.number_of_series,
+        number_of_instances: added.number_of_instances,
         ..study
     }
 }
 
-fn instances_added(mut study: Study, it: &InstancesAdded) -> Study {
-    Arc::make_mut(&mut study.content).add_instances(&it.series);
+fn instances_added(mut study: Study, added: &InstancesAdded) -> Study {
+    Arc::make_mut(&mut study.content).add_instances(&added.series);
     Study {
-        number_of_instances: it.number_of_instances,
+        number_of_instances: added.number_of_instances,
         ..study
     }
 }

@@ -49,28 +49,28 @@ impl SeriesIndex {
     }
 
     pub(super) fn add_series(&mut self, added: &[AddedSeries]) {
-        for it in added {
+        for series in added {
             let known = IndexedSeries {
-                facts: it.facts.clone(),
+                facts: series.facts.clone(),
                 instances: Vec::new(),
             };
-            self.series.entry(it.series_id).or_insert(known);
+            self.series.entry(series.series_id).or_insert(known);
         }
     }
 
     pub(super) fn add_instances(&mut self, added: &[SeriesInstances]) {
-        for it in added {
-            if let Some(series) = self.series.get_mut(&it.series_id) {
-                series.list(it.instances.iter().map(|added| added.instance_id));
-                series.facts.number_of_instances = Some(it.number_of_instances);
+        for instances in added {
+            if let Some(series) = self.series.get_mut(&instances.series_id) {
+                series.list(instances.instances.iter().map(|added| added.instance_id));
+                series.facts.number_of_instances = Some(instances.number_of_instances);
             }
         }
     }
 
     pub(super) fn change_series(&mut self, changes: &[SeriesChange]) {
-        for it in changes {
-            if let Some(series) = self.series.get_mut(&it.series_id) {
-                it.apply(&mut series.facts);
+        for change in changes {
+            if let Some(series) = self.series.get_mut(&change.series_id) {
+                change.apply(&mut series.facts);
             }
         }
     }

@@ -140,58 +140,58 @@ pub(super) fn evolve(
         event: event.event_type(),
     };
     match (state, event) {
-        (None, Event::Created(it)) => Ok(created(*it, None)),
-        (Some(item), Event::Created(it)) if item.progress == Lifecycle::Cancelled => {
-            Ok(created(*it, Some(item)))
+        (None, Event::Created(data)) => Ok(created(*data, None)),
+        (Some(item), Event::Created(data)) if item.progress == Lifecycle::Cancelled => {
+            Ok(created(*data, Some(item)))
         }
-        (Some(item), Event::Claimed(it)) => Ok(claimed(item, &it)),
+        (Some(item), Event::Claimed(data)) => Ok(claimed(item, &data)),
         (Some(item), Event::Released(_)) => Ok(WorklistItem {
             progress: Lifecycle::Pending,
             ..item
         }),
-        (Some(item), Event::Updated(it)) => updated(item, *it).ok_or(misplaced),
+        (Some(item), Event::Updated(data)) => updated(item, *data).ok_or(misplaced),
         (Some(_), Event::Created(_))
         | (None, Event::Claimed(_) | Event::Released(_) | Event::Updated(_)) => Err(misplaced),
     }
 }
 
 /// An item that is created again keeps what models contributed, and whom it is about.
-fn created(it: Created, before: Option<WorklistItem>) -> WorklistItem {
+fn created(created: Created, before: Option<WorklistItem>) -> WorklistItem {
     let (triage, phi) = before.map_or((Triage::default(), None), |item| (item.triage, item.phi));
     WorklistItem {
-        patient_id: it.patient_id,
-        case: it.case,
-        priority: it.priority,
+        patient_id: created.patient_id,
+        case: created.case,
+        priority: created.priority,
         progress: Lifecycle::Pending,
-        last_activity_at: it.last_activity_at,
+        last_activity_at: created.last_activity_at,
         triage,
-        attention: it.attention,
-        phi: it.phi.or(phi),
+        attention: created.attention,
+        phi: created.phi.or(phi),
     }
 }
 
-fn claimed(item: WorklistItem, it: &Claimed) -> WorklistItem {
+fn claimed(item: WorklistItem, claimed: &Claimed) -> WorklistItem {
     let holding = Assignment {
-        assigned_radiologist_id: it.radiologist_id,
-        claimed_at: it.claimed_at,
+        assigned_radiologist_id: claimed.radiologist_id,
+        claimed_at: claimed.claimed_at,
     };
     WorklistItem {
         progress: Lifecycle::Claimed(holding),
-        last_activity_at: it.claimed_at,
+        last_activity_at: claimed.claimed_at,
         ..item
     }
 }
 
-fn updated(item: WorklistItem, it: Updated) -> Option<WorklistItem> {
-    let progress = match it.status {
+fn updated(item: WorklistItem, updated: Updated) -> Option<WorklistItem> {
+    let progress = match updated.status {
         Some(status) => lifecycle_for(&item, status)?,
         None => item.progress,
     };
     let case = CaseDetails {
-        imaging_order_id: it.imaging_order_id.apply(item.case.imaging_order_id),
+        imaging_order_id: updated.imaging_order_id.apply(item.case.imaging_order_id),
         ..item.case
     };
-    let triage = match it.ai_contribution {
+    let triage = match updated.ai_contribution {
         Some(part) => item.triage.with(part),
         None => item.triage,
     };
@@ -199,9 +199,9 @@ fn updated(item: WorklistItem, it: Updated) -> Option<WorklistItem> {
         case,
         progress,
         triage,
-        priority: it.priority.unwrap_or(item.priority),
-        attention: it.attention.unwrap_or(item.attention),
-        last_activity_at: it.last_activity_at.unwrap_or(item.last_activity_at),
+        priority: updated.priority.unwrap_or(item.priority),
+        attention: updated.attention.unwrap_or(item.attention),
+        last_activity_at: updated.last_activity_at.unwrap_or(item.last_activity_at),
         ..item
     })
 }

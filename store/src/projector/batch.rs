@@ -79,10 +79,14 @@ pub(super) async fn fold(
             continue;
         }
         match member.projection.kind() {
-            ProjectionKind::SingleRow(it) => {
-                folded.fold_row((member.table, it), touched, streams).await
+            ProjectionKind::SingleRow(projection) => {
+                folded
+                    .fold_row((member.table, projection), touched, streams)
+                    .await
             }
-            ProjectionKind::MultiRow(it) => folded.fold_rows((member.table, it), touched, streams),
+            ProjectionKind::MultiRow(projection) => {
+                folded.fold_rows((member.table, projection), touched, streams)
+            }
         }
     }
     Ok((folded, count))

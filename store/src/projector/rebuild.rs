@@ -83,9 +83,9 @@ impl RebuildService {
         let Some(projection) = self.named(name) else {
             return Ok(None);
         };
-        for it in self.of_shape(projection).await? {
-            if it.state.is_building() && self.drop_in_any_state(&it).await? {
-                return Ok(Some(it.name));
+        for generation in self.of_shape(projection).await? {
+            if generation.state.is_building() && self.drop_in_any_state(&generation).await? {
+                return Ok(Some(generation.name));
             }
         }
         Ok(None)
@@ -99,24 +99,24 @@ impl RebuildService {
         };
         let mut dropped = Vec::new();
         let all = self.engine.generations().await?;
-        for it in all
+        for candidate in all
             .into_iter()
             .filter(|generation| generation.model == name)
         {
             let is_over = matches!(
-                it.state,
+                candidate.state,
                 GenerationState::Retired | GenerationState::Failed { .. }
             );
-            if it.matches(projection.model()) && !is_over {
+            if candidate.matches(projection.model()) && !is_over {
                 continue;
             }
-            let shape = format!("{}_v{}", it.model, it.version);
+            let shape = format!("{}_v{}", candidate.model, candidate.version);
             let is_free = is_over || !self.engine.is_leased(&shape).await?;
-            let done = is_free && self.engine.drop_generation(&it).await?;
+            let done = is_free && self.engine.drop_generation(&candidate).await?;
             dropped.push(if done {
-                DropOutcome::Dropped(it.name)
+                DropOutcome::Dropped(candidate.name)
             } else {
-                DropOutcome::InUse(it.name)
+                DropOutcome::InUse(candidate.name)
             });
         }
         Ok(dropped)

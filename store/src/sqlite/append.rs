@@ -227,13 +227,13 @@ struct StreamUpdate<'a> {
 fn moved<'a>(events: &'a [PlacedEvent<'a>]) -> Vec<StreamUpdate<'a>> {
     let mut places: HashMap<StreamId, usize> = HashMap::new();
     let mut streams: Vec<StreamUpdate<'a>> = Vec::new();
-    for it in events {
-        let place = *places.entry(it.event.stream_id).or_insert(streams.len());
+    for event in events {
+        let place = *places.entry(event.event.stream_id).or_insert(streams.len());
         match streams.get_mut(place) {
-            Some(stream) => stream.last = it,
+            Some(stream) => stream.last = event,
             None => streams.push(StreamUpdate {
-                first_position: it.position,
-                last: it,
+                first_position: event.position,
+                last: event,
             }),
         }
     }

@@ -24,11 +24,11 @@ pub(super) fn bound(statement: Statement) -> SqliteStatement {
         .args
         .into_iter()
         .fold(dynamic(statement.sql), |query, arg| match arg {
-            Arg::Uuid(it) => query.bind(it),
-            Arg::Text(it) => query.bind(it),
-            Arg::Bool(it) => query.bind(it),
-            Arg::Bytes(it) => query.bind(it),
-            Arg::Int(it) => query.bind(it),
+            Arg::Uuid(id) => query.bind(id),
+            Arg::Text(text) => query.bind(text),
+            Arg::Bool(flag) => query.bind(flag),
+            Arg::Bytes(bytes) => query.bind(bytes),
+            Arg::Int(number) => query.bind(number),
         })
 }
 

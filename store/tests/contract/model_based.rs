@@ -98,9 +98,9 @@ impl LogModel {
             .checks
             .iter()
             .find(|version| self.version(version.stream_id) != version.expected);
-        if let Some(it) = wrong {
-            let stream_id = it.stream_id;
-            let actual = self.version(it.stream_id);
+        if let Some(version) = wrong {
+            let stream_id = version.stream_id;
+            let actual = self.version(version.stream_id);
             return Verdict::Conflict { stream_id, actual };
         }
         for event in &append.events {

@@ -70,9 +70,9 @@ impl Snapshot {
             EngineKind::Postgres => Self::Postgres(bed.owner().await),
         };
         match &mut snapshot {
-            Self::Sqlite(it) => sqlx::raw_sql("BEGIN").execute(it).await.map(drop),
-            Self::Postgres(it) => sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ")
-                .execute(it)
+            Self::Sqlite(connection) => sqlx::raw_sql("BEGIN").execute(connection).await.map(drop),
+            Self::Postgres(connection) => sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                .execute(connection)
                 .await
                 .map(drop),
         }
@@ -83,16 +83,16 @@ impl Snapshot {
 
     async fn count(&mut self) -> i64 {
         match self {
-            Self::Sqlite(it) => sqlx::query_scalar(COUNT).fetch_one(it).await,
-            Self::Postgres(it) => sqlx::query_scalar(COUNT).fetch_one(it).await,
+            Self::Sqlite(connection) => sqlx::query_scalar(COUNT).fetch_one(connection).await,
+            Self::Postgres(connection) => sqlx::query_scalar(COUNT).fetch_one(connection).await,
         }
         .unwrap()
     }
 
     async fn close(self) {
         match self {
-            Self::Sqlite(it) => it.close().await,
-            Self::Postgres(it) => it.close().await,
+            Self::Sqlite(connection) => connection.close().await,
+            Self::Postgres(connection) => connection.close().await,
         }
         .unwrap();
     }

@@ -141,7 +141,7 @@ async fn a_parked_stream_is_whole_when_its_row_is_accepted(bed: &ContractDatabas
     projected_all(&node).await;
     let refused = parking(&node).retry("tally", bad).await.unwrap();
     assert!(
-        matches!(&refused, Some(RetryOutcome::StillParked(it)) if it.stream_id == bad),
+        matches!(&refused, Some(RetryOutcome::StillParked(parked_stream)) if parked_stream.stream_id == bad),
         "{refused:?}"
     );
     accept(bed).await;

@@ -310,9 +310,11 @@ async fn refuses_what_is_not_parked_and_what_is_no_id(engine: EngineKind) -> Res
         RejectedRequest::get(&list, ProblemCode::InvalidParameter),
     ];
     let operator = house.operator()?;
-    for it in refused {
-        let answer = operator.send(it.method, it.path, it.body).await?;
-        assert_problem(&answer, it.code, it.path);
+    for request in refused {
+        let answer = operator
+            .send(request.method, request.path, request.body)
+            .await?;
+        assert_problem(&answer, request.code, request.path);
     }
     let still = projection(&operator, "orders").await?;
     assert_eq!(still["parked_count"], 1);

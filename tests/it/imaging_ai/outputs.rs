@@ -72,16 +72,16 @@ async fn are_kept_as_they_are_and_never_change(engine: EngineKind) -> Result<()>
     let before = log_head(&house.client).await?;
     for (n, output_type) in TYPES.into_iter().enumerate() {
         let created = kept(&house, &task, output_type).await?;
-        let it = created.json();
+        let value = created.json();
         assert_eq!(
-            (&it["payload"], &it["phi"]),
+            (&value["payload"], &value["phi"]),
             (&payload(output_type), &json!("open"))
         );
         assert_eq!(
-            (&it["output_type"], &it["task_type"]),
+            (&value["output_type"], &value["task_type"]),
             (&json!(output_type), &json!("triage"))
         );
-        assert_eq!(it["imaging_ai_task_id"], json!(task));
+        assert_eq!(value["imaging_ai_task_id"], json!(task));
         let place = created.header("location");
         assert_eq!(place, format!("{OUTPUTS}/{}", created.text_at("/id")));
         moved(&house, &task, "running").await?;

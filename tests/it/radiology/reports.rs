@@ -82,12 +82,14 @@ async fn all_refused(
 ) -> Result<()> {
     let events = "/events?stream_type=RadiologyReport&limit=5000";
     let before = room.house.client.get(events).await?.lines();
-    for it in refused {
-        let asked = format!("{} {}", it.method, it.path);
-        let answer = client.send(it.method, it.path, it.body).await?;
-        assert_problem(&answer, it.code, &asked);
-        if !it.pointers.is_empty() {
-            assert_eq!(pointers(&answer), it.pointers, "{asked}: {answer:?}");
+    for request in refused {
+        let asked = format!("{} {}", request.method, request.path);
+        let answer = client
+            .send(request.method, request.path, request.body)
+            .await?;
+        assert_problem(&answer, request.code, &asked);
+        if !request.pointers.is_empty() {
+            assert_eq!(pointers(&answer), request.pointers, "{asked}: {answer:?}");
         }
     }
     assert_eq!(room.house.client.get(events).await?.lines(), before);

@@ -280,7 +280,7 @@ fn schema(example: &Value) -> Value {
     match example {
         Value::Null => json!({}),
         Value::Bool(_) => json!({ "type": "boolean" }),
-        Value::Number(it) if it.is_f64() => json!({ "type": "number" }),
+        Value::Number(number) if number.is_f64() => json!({ "type": "number" }),
         Value::Number(_) => json!({ "type": "integer" }),
         Value::String(text) if Uuid::parse_str(text).is_ok() => {
             json!({ "type": "string", "format": "uuid" })
@@ -316,7 +316,7 @@ fn yaml(out: &mut String, value: &Value, depth: usize) -> Result<()> {
     let indent = "  ".repeat(depth);
     match value {
         Value::Object(members) => {
-            for (name, it) in members {
+            for (name, item) in members {
                 let plain = name
                     .chars()
                     .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
@@ -326,13 +326,13 @@ fn yaml(out: &mut String, value: &Value, depth: usize) -> Result<()> {
                     format!("{name:?}")
                 };
                 write!(out, "{indent}{name}:")?;
-                nested(out, it, depth + 1)?;
+                nested(out, item, depth + 1)?;
             }
         }
         Value::Array(items) => {
-            for it in items {
+            for item in items {
                 write!(out, "{indent}-")?;
-                nested(out, it, depth + 1)?;
+                nested(out, item, depth + 1)?;
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {

@@ -41,7 +41,7 @@ fn added(output_type: OutputType) -> OutputCreated {
         &context(),
     );
     match decided.unwrap().pop() {
-        Some(Event::OutputCreated(it)) => *it,
+        Some(Event::OutputCreated(created)) => *created,
         other => panic!("an output, not {other:?}"),
     }
 }

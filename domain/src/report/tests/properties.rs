@@ -89,7 +89,7 @@ proptest! {
         let mut raised = false;
         for command in commands {
             let adds_critical =
-                matches!(&command, Command::AddAddendum(it) if it.critical_result == Some(true));
+                matches!(&command, Command::AddAddendum(addendum) if addendum.critical_result == Some(true));
             let Ok(decided) = Report::decide(state.as_ref(), command, &context()) else {
                 continue;
             };

@@ -85,10 +85,12 @@ fn a_changed_word_is_found() {
     let mut changed = signed;
     for event in &mut changed {
         match event {
-            Event::Created(it) => {
-                it.phi.as_mut().unwrap().content.impression = Some(words("no stroke"));
+            Event::Created(created) => {
+                created.phi.as_mut().unwrap().content.impression = Some(words("no stroke"));
             }
-            Event::AddendumAdded(it) => it.phi.as_mut().unwrap().content = words("all is well"),
+            Event::AddendumAdded(added) => {
+                added.phi.as_mut().unwrap().content = words("all is well")
+            }
             Event::Updated(_)
             | Event::Signed(_)
             | Event::CriticalResult(_)

@@ -24,12 +24,12 @@ impl MergedSeries {
     pub(super) fn merge_all(series: Vec<SyncedSeries>, study_id: StudyId) -> Self {
         let mut places: BTreeMap<SeriesId, usize> = BTreeMap::new();
         let mut told: Vec<(SeriesId, SyncedSeries)> = Vec::with_capacity(series.len());
-        for it in series {
-            let id = SeriesId::derive(study_id, &it.facts.series_instance_uid);
+        for synced in series {
+            let id = SeriesId::derive(study_id, &synced.facts.series_instance_uid);
             let place = *places.entry(id).or_insert(told.len());
             match told.get_mut(place) {
-                Some((_, first)) => first.merge(it),
-                None => told.push((id, it)),
+                Some((_, first)) => first.merge(synced),
+                None => told.push((id, synced)),
             }
         }
         Self(told)

@@ -51,15 +51,15 @@ fn a_later_output_of_the_same_model_takes_the_earlier_ones_place() {
 
 #[test]
 fn a_contribution_is_taken_in_every_state_and_the_same_one_once() {
-    let it = part(Some(1), 0.92, &["ich"]);
+    let contribution = part(Some(1), 0.92, &["ich"]);
     for status in Status::ALL {
         an_item(*status)
-            .when(Command::Contribute(it.clone()))
-            .then([contributed(it.clone())]);
+            .when(Command::Contribute(contribution.clone()))
+            .then([contributed(contribution.clone())]);
         let mut events = history(*status);
-        events.push(contributed(it.clone()));
+        events.push(contributed(contribution.clone()));
         given::<WorklistItem>(events)
-            .when(Command::Contribute(it.clone()))
+            .when(Command::Contribute(contribution.clone()))
             .then([]);
     }
 }
@@ -139,8 +139,8 @@ fn a_score_by_hand_is_a_contribution_without_a_model_and_keeps_what_is_not_told(
 
 #[test]
 fn the_resource_shows_score_flags_and_parts() {
-    let it = contributed(part(Some(1), 0.92, &["ich"]));
-    let item = given::<WorklistItem>([created(), it]).state();
+    let event = contributed(part(Some(1), 0.92, &["ich"]));
+    let item = given::<WorklistItem>([created(), event]).state();
     let shown = serde_json::to_value(&item).unwrap();
     assert_eq!(shown["ai_triage_score"], 0.92);
     assert_eq!(shown["ai_triage_flags"]["flags"][0], "ich");

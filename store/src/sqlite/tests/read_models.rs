@@ -297,13 +297,13 @@ async fn the_first_position_parked_stays() {
         position,
         reason: reason.to_owned(),
     };
-    for (n, it) in [parked(4, "first"), parked(6, "second")]
+    for (n, parked_stream) in [parked(4, "first"), parked(6, "second")]
         .into_iter()
         .enumerate()
     {
         let from = at(n as u64 + 1);
         let batch = ProjectionBatch {
-            parked: vec![it],
+            parked: vec![parked_stream],
             ..moving(from, at(from.position + 1), vec![])
         };
         assert!(bed.engine.write_projection(&batch).await.unwrap());

@@ -107,7 +107,7 @@ async fn refused(house: &TestApp, whole: &WorkflowRecord, bad: &str) -> Result<(
     let study = house.client.get(&whole.study).await?;
     let id = |place: &str| place.rsplit('/').next().unwrap_or_default().to_owned();
     let quoted = |text: &str| format!("\"{text}\"");
-    for it in MISTAKEN {
+    for request in MISTAKEN {
         let path = [
             ("DRAFT", draft.as_str()),
             ("FINAL", &whole.report),
@@ -125,17 +125,21 @@ async fn refused(house: &TestApp, whole: &WorkflowRecord, bad: &str) -> Result<(
             ("LONG", "x".repeat(65_000)),
             ("BAD", bad.to_owned()),
         ];
-        let path = path.iter().fold(it.path.to_owned(), |path, (name, is)| {
-            path.replace(name, is)
-        });
-        let body = body.iter().fold(it.body.to_owned(), |body, (name, is)| {
-            body.replace(name, is)
-        });
+        let path = path
+            .iter()
+            .fold(request.path.to_owned(), |path, (name, is)| {
+                path.replace(name, is)
+            });
+        let body = body
+            .iter()
+            .fold(request.body.to_owned(), |body, (name, is)| {
+                body.replace(name, is)
+            });
         let client = writer(house, whole, &path);
         let answer = client
-            .send(it.method.parse()?, &path, body.into_bytes())
+            .send(request.method.parse()?, &path, body.into_bytes())
             .await?;
-        shows_nothing(&answer, 400..500, &[bad]).with_context(|| it.body)?;
+        shows_nothing(&answer, 400..500, &[bad]).with_context(|| request.body)?;
     }
     for path in ASKED {
         let answer = whole.reader.get(&path.replace("BAD", bad)).await?;
