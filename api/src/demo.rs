@@ -42,7 +42,7 @@ pub(crate) async fn run(mut config: Config, once: bool) -> anyhow::Result<ExitCo
             true
         }
         Verification::Broken(ChainBreak { position, reason }) => {
-            println!("\nThe hash chain breaks at position {position}: {reason}.");
+            println!("\nThe hash chain is broken at position {position}: {reason}.");
             false
         }
     };

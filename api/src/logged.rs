@@ -19,7 +19,7 @@ pub(crate) async fn reaches(app: &App, reads: &Reads, position: u64) -> Result<(
     }
     let detail = format!(
         "the log ends at position {head}, before the position that was asked for: \
-         the log was restored to an earlier point or is another one"
+         the log was restored to an earlier point or is a different log"
     );
     Err(Problem::new(ProblemCode::BeyondLog, detail))
 }

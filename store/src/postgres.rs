@@ -53,8 +53,8 @@ use pooled_call::PooledCall;
 
 /// Elsewhere a process does not find its sockets in `/proc`.
 #[cfg(not(target_os = "linux"))]
-mod undelayed {
-    pub(super) fn connected(_: &sqlx::postgres::PgConnectOptions) {}
+mod tcp_nodelay {
+    pub(super) fn set_nodelay(_: &sqlx::postgres::PgConnectOptions) {}
 }
 
 const DIALECT: Dialect = Dialect {

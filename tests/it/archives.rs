@@ -71,7 +71,7 @@ impl ArchivedLog {
     /// Until what reads the log is past the partitions, and nobody holds it, they stay.
     async fn archive(&self) -> Result<CommandOutput> {
         let asked = || async { self.try_to_archive() };
-        let later = ["what reads the log is not past", "lock timeout"];
+        let later = ["readers have not passed position", "lock timeout"];
         let ended = |ran: &Result<CommandOutput>| {
             ran.as_ref()
                 .is_ok_and(|ran| !later.iter().any(|text| ran.printed.contains(text)))

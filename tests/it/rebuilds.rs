@@ -98,7 +98,7 @@ async fn of_every_model_under_load_are_never_read_wrong(engine: EngineKind) -> R
         ensure!(rebuilt.code == Some(0), "{}", rebuilt.printed);
         for projection in roentgen_projections::all() {
             let said = format!(
-                "{}_g{generation} is read now",
+                "{}_g{generation} is live",
                 projection.model().schema_name()
             );
             ensure!(rebuilt.printed.contains(&said), "{}", rebuilt.printed);
@@ -174,7 +174,7 @@ async fn cli_rebuilds_without_a_server(engine: EngineKind) -> Result<()> {
     for (arguments, said) in [
         (
             &["rebuild", "orders", "series"][..],
-            "series_v2_g2 is read now",
+            "series_v2_g2 is live",
         ),
         (&["projections"], "orders_v2_g2 "),
         (&["projections"], "retired"),

@@ -77,7 +77,7 @@ async fn look(
     is_sound &= match keys {
         Some(keys) => tell_keys(&keys.finish().await?),
         None => {
-            println!("keys were not checked: that needs --master-key");
+            println!("keys not checked: --master-key is required");
             true
         }
     };
@@ -164,9 +164,9 @@ fn tell_keys(found: &KeyFindings) -> bool {
     }
     let counted = format!("{open} open, {erased} erased, {parts} sealed parts");
     if *wrong == 0 {
-        println!("the keys hold: {counted}");
+        println!("keys intact: {counted}");
     } else {
-        println!("the keys do not hold: {wrong} are missing or damaged; {counted}");
+        println!("keys missing or corrupt: {wrong}; {counted}");
     }
     *wrong == 0
 }
@@ -192,7 +192,7 @@ async fn deep(
     let mut is_sound = true;
     for ComparedModel { name, difference } in compared {
         if let Some(difference) = difference {
-            println!("{name} is not what the log makes: {difference}");
+            println!("{name} differs from the log: {difference}");
             is_sound = false;
         }
     }
@@ -241,7 +241,7 @@ async fn one(
             "chain broken at position {position} in {shown}: {reason}"
         )),
         Ok(Ok(head)) if head.position < last => Err(format!(
-            "the chain breaks at position {}, in {shown}: an event is missing",
+            "chain broken at position {} in {shown}: an event is missing",
             head.position + 1
         )),
         Ok(Ok(head)) if head != head_of(archive) => Err(format!(

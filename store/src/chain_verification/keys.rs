@@ -98,7 +98,7 @@ impl<'a> KeyCheck<'a> {
                 Some(_) => {}
                 None => self
                     .findings
-                    .wrong(|| format!("the sealed part at position {position} is out of form")),
+                    .wrong(|| format!("malformed sealed PHI at position {position}")),
             }
         }
         let ids: Vec<Uuid> = first.keys().copied().collect();

@@ -287,7 +287,7 @@ async fn mismatching_generation_never_becomes_live(bed: &ContractDatabase) {
     };
     let (rebuilding, _, _) = project_as(&forgetful, "", tally).await;
     rebuilding.request("tally").await.unwrap();
-    let reason = format!("row {long} of tally_v1_g2 is not what its stream makes");
+    let reason = format!("row {long} of tally_v1_g2 differs from the fold of its stream");
     reaches(
         &*forgetful.engine,
         "tally_v1_g2",
@@ -311,7 +311,7 @@ async fn incomplete_generation_never_becomes_live(bed: &ContractDatabase) {
     projected_all(&node).await;
     gated.hide_stream_start(other);
     rebuilding.request("tally").await.unwrap();
-    let reason = format!("1 streams of {STREAM_TYPE} begin in the log, and 2 are known to have");
+    let reason = format!("log has 1 streams of type {STREAM_TYPE}, stream table has 2");
     reaches(
         &*node.engine,
         "tally_v1_g2",

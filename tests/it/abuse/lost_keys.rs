@@ -184,7 +184,7 @@ async fn is_told(house: &TestApp) -> Result<()> {
     for said in [
         "the keys are older than the log",
         ", is neither there nor has a tombstone",
-        "1 are missing or damaged",
+        "keys missing or corrupt: 1",
     ] {
         ensure!(verified.printed.contains(said), "{}", verified.printed);
     }

@@ -56,7 +56,7 @@ const MATRIX: [(&str, Instead, Then); 9] = [
     (
         READ,
         Instead::AnotherHouses,
-        Then::NotReady("or is another one"),
+        Then::NotReady("or is a different log"),
     ),
     (
         KEYS,
@@ -245,7 +245,7 @@ async fn right(scene: &Scene, database: &TestDatabase) -> Result<()> {
     server.terminate()?;
     let verified = verify(database)?;
     ensure!(
-        verified.code == Some(0) && verified.printed.contains("the keys hold: 2 open, 0 erased"),
+        verified.code == Some(0) && verified.printed.contains("keys intact: 2 open, 0 erased"),
         "{}",
         verified.printed
     );

@@ -48,7 +48,7 @@ async fn an_altered_file_is_named_with_the_position() -> Result<()> {
     old.archive().await?;
     let [_, file] = old.files();
     let whole = std::fs::read(&file)?;
-    let named = format!("position {position},");
+    let named = format!("position {position} in");
     flip(&file, &hash)?;
     finds(&old, &[&named, "events-000000000010-"])?;
     std::fs::write(&file, &whole)?;
@@ -63,10 +63,10 @@ async fn a_missing_file_is_named_with_its_positions() -> Result<()> {
     std::fs::remove_file(&second)?;
     finds(
         &old,
-        &["events-000000000010-", "is missing", "positions 10 to 19"],
+        &["events-000000000010-", "not found", "positions 10 to 19"],
     )?;
     std::fs::copy(&first, &second)?;
-    finds(&old, &["position 10,"])?;
+    finds(&old, &["position 10 in"])?;
     Ok(())
 }
 
@@ -77,7 +77,7 @@ async fn what_the_log_keeps_is_compared_with_the_archive() -> Result<()> {
     log.drop_append_only_triggers().await?;
     let forged = "UPDATE events SET hash = sha256(hash) WHERE position = 1";
     assert_eq!(log.run(forged).await?, 1);
-    finds(&old, &["position 1,", "what the log keeps"])?;
+    finds(&old, &["position 1 in", "retained event differs"])?;
     let forged = "UPDATE events SET schema_version = 2 WHERE position = 1";
     assert_eq!(log.run(forged).await?, 1);
     let alone = crate::faults::run(&old.house.database, &["verify"])?;

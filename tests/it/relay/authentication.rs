@@ -128,7 +128,7 @@ async fn all_that_is_wrong_is_named() -> Result<()> {
     let alone = run(&database, &["serve", "--dev", "--nats-max-age", "7d"])?;
     assert_eq!(alone.code, Some(64), "{}", alone.printed);
     ensure!(
-        alone.printed.contains("without --nats"),
+        alone.printed.contains("requires --nats"),
         "{}",
         alone.printed
     );

@@ -42,10 +42,10 @@ async fn replaces_files_only_where_it_is_told_to(engine: EngineKind) -> Result<(
     std::fs::write(&file, "mine")?;
     std::os::unix::fs::symlink(&file, &link)?;
     for (out, further, named) in [
-        (&file, &[][..], "is there already"),
-        (&link, &[], "is there already"),
-        (&link, &["--force"], "is no file"),
-        (&directory, &["--force"], "is no file"),
+        (&file, &[][..], "already exists"),
+        (&link, &[], "already exists"),
+        (&link, &["--force"], "is not a regular file"),
+        (&directory, &["--force"], "is not a regular file"),
     ] {
         let (code, printed) = export(&house.database, out, further)?;
         assert_eq!(code, Some(70), "{printed}");
@@ -70,7 +70,7 @@ async fn names_what_is_wrong(engine: EngineKind) -> Result<()> {
     let after = (log_head(&house.client).await? + 1000).to_string();
     let (code, printed) = export(&house.database, &out, &["--after", &after])?;
     assert_eq!(code, Some(70), "{printed}");
-    assert!(printed.contains("the log ends at position"), "{printed}");
+    assert!(printed.contains("log ends at position"), "{printed}");
     for wrong in [
         &["export"][..],
         &["export", "--format", "csv"],
