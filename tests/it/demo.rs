@@ -19,7 +19,7 @@ async fn plays_and_exits_0(engine: EngineKind) -> Result<()> {
         for line in [
             "transition_refused",
             "case_limit_reached",
-            "events of 35 types: the twenty, and 15 beside them",
+            "events of 35 types: the twenty of the source system and 15 more",
             "The hash chain holds",
         ] {
             assert!(printed.contains(line), "{line} is not in:\n{printed}");
