@@ -59,12 +59,12 @@ async fn one_checkpoint_ahead_of_the_log_is_not_ready(engine: EngineKind) -> Res
     assert_match_log(&house.database).await?;
     for (named, table, whose) in [
         (
-            "checkpoint orders_v2 stands",
+            "checkpoint orders_v2 is at",
             "generations",
             "name = 'orders_v2'",
         ),
         (
-            "checkpoint policies stands",
+            "checkpoint policies is at",
             "checkpoints",
             "projection = 'policies'",
         ),

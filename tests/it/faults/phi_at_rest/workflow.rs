@@ -53,7 +53,7 @@ async fn the_workflows_words_are_nowhere(engine: EngineKind) -> Result<()> {
     scanned(&dump_storage(&house.database)?)?;
     let logged = std::fs::read(log)?;
     assert_present(
-        &["\"message\":\"answered\"", "\"level\":\"DEBUG\""],
+        &["\"event\":\"http.response\"", "\"level\":\"DEBUG\""],
         "the log",
         &logged,
     )?;
