@@ -8,8 +8,8 @@ COPY . .
 # The target directory is a cache and not part of the image, so the binary is copied out of it in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --release --locked -p roentgen-api \
-    && install -D target/release/roentgen /out/roentgen
+    cargo build --profile dist --locked -p roentgen-api \
+    && install -D target/dist/roentgen /out/roentgen
 
 # --- Run --------------------------------------------------------------------------------------------------------------
 FROM debian:bookworm-slim
