@@ -149,6 +149,10 @@ impl App {
     }
 
     /// Starts everything that runs over a database whose schema is up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] with the part that cannot start.
     pub async fn start(
         engine: Arc<dyn Engine>,
         master: MasterKey,

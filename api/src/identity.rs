@@ -43,19 +43,31 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The caller's tenant; 403 for who has none.
+    /// Returns the caller's tenant.
+    ///
+    /// # Errors
+    ///
+    /// 403 if the token has none.
     pub fn tenant(&self) -> Result<TenantId, Problem> {
         self.tenant
             .ok_or_else(|| Problem::new(ProblemCode::Forbidden, "token has no tenant_id"))
     }
 
-    /// The caller's practitioner; 403 for who has none.
+    /// Returns the caller's practitioner.
+    ///
+    /// # Errors
+    ///
+    /// 403 if the token has none.
     pub fn practitioner(&self) -> Result<PractitionerId, Problem> {
         self.practitioner_id
             .ok_or_else(|| Problem::new(ProblemCode::Forbidden, "token has no practitioner_id"))
     }
 
-    /// Refuses a caller without the capability.
+    /// Checks that one of the caller's roles grants the permission.
+    ///
+    /// # Errors
+    ///
+    /// 403 if none does.
     pub fn require(&self, capability: Permission) -> Result<(), Problem> {
         if capability.is_granted_to(&self.roles) {
             return Ok(());
@@ -66,7 +78,11 @@ impl Caller {
         ))
     }
 
-    /// Refuses a `tenant_id` in body or query that is not the caller's.
+    /// Checks a `tenant_id` in body or query against the caller's.
+    ///
+    /// # Errors
+    ///
+    /// 403 `other_tenant` if it is another one.
     pub fn require_tenant(&self, named: Option<Uuid>) -> Result<(), Problem> {
         let own = self.tenant.map(TenantId::as_uuid);
         if named.is_none() || named == own {
@@ -197,7 +213,11 @@ impl TokenVerifier {
         self.dev
     }
 
-    /// Who sent these headers. A token that is sent is always checked.
+    /// Identifies the caller of a request by its headers. A token that is sent is always verified.
+    ///
+    /// # Errors
+    ///
+    /// 401 without a valid token (in `--dev`, only with an invalid one), 400 for a malformed `X-Tenant-Id`.
     pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         match headers.get(AUTHORIZATION) {
             Some(value) => {
@@ -302,7 +322,11 @@ pub struct TokenGrant {
     pub ttl: Duration,
 }
 
-/// Makes a token that [`TokenVerifier::with_shared_secret`] with the same secret accepts.
+/// Creates a token that [`TokenVerifier::with_shared_secret`] with the same secret accepts.
+///
+/// # Errors
+///
+/// The signer's error.
 pub fn mint(
     secret: &SecretString,
     expected: &TokenRequirements,

@@ -151,7 +151,12 @@ impl Executor {
         &self.store
     }
 
-    /// Carries out a use case, or says why not. Whoever reads on this node afterwards sees what was answered.
+    /// Executes a use case. Later reads on this node see its result.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Domain`] if a rule rejects the command, its other variants if references or parameters do not
+    /// hold. Nothing was written, unless the error is [`StoreError::OutcomeUnknown`].
     pub async fn execute<U: UseCase>(
         &self,
         request: &CommandEnvelope,

@@ -3,6 +3,8 @@
 //! [`Executor`] does that for every [`UseCase`]; the use cases themselves are one module a resource.
 //! What follows from events without anybody asking is in [`policies`].
 
+#![warn(missing_docs)]
+
 pub mod ai_model;
 pub mod ai_task;
 pub mod error;

@@ -56,7 +56,11 @@ pub use runner::{PolicyProgress, Runner};
 /// The checkpoint's name.
 pub const POLICIES: &str = "policies";
 
-/// How many events come after the last one whose effects are done, over all nodes, as the database says.
+/// Returns the number of events after the policies' checkpoint, over all nodes, as the database has it.
+///
+/// # Errors
+///
+/// [`EngineError`] if the database fails.
 pub async fn lag(store: &Store) -> Result<u64, EngineError> {
     // In this order: what happens in between makes the lag larger, and never 0 too soon.
     let reached = store.engine.checkpoint(POLICIES).await?.position;
@@ -85,7 +89,12 @@ pub trait Policy: Debug + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// What follows, in order. Nothing but the event and memory may matter, so that it is the same at every repetition.
+    /// Returns the effects, in order. They must depend on the event and the memory only, so that every repetition plans
+    /// the same.
+    ///
+    /// # Errors
+    ///
+    /// [`EventReadError`] if the event cannot be decoded: it is logged, and has no effect.
     fn react(
         &self,
         cause: &Cause<'_>,
@@ -124,7 +133,11 @@ pub struct Cause<'a> {
 }
 
 impl Cause<'_> {
-    /// What happened, without its PHI; `None` where it is another aggregate's.
+    /// Decodes the event, without its PHI; `None` if it is of another aggregate.
+    ///
+    /// # Errors
+    ///
+    /// [`EventReadError`] if this release cannot decode it.
     pub fn event<A: Aggregate>(&self) -> Result<Option<A::Event>, EventReadError> {
         if *self.event.stream_type != *A::STREAM_TYPE {
             return Ok(None);

@@ -108,8 +108,12 @@ impl<'a> UnitOfWork<'a> {
         &self.context
     }
 
-    /// An aggregate as it is now; the append will hold only if it still is, or still is not there. Another tenant's is
-    /// not there, and one of another type is `None`, too. Read again, it is what it was.
+    /// Reads an aggregate, and expects its version, or its absence, at the append. Another tenant's aggregate, and one
+    /// of another type, is `None`. Repeated reads return the same state.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Store`] if the database fails or the stream cannot be folded.
     pub async fn read<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
@@ -180,8 +184,12 @@ impl<'a> UnitOfWork<'a> {
         Ok(Some(state))
     }
 
-    /// Decides a command that begins an aggregate; there is no version of it that `If-Match` could name. The first
-    /// attempt takes it that there is none yet, without looking.
+    /// Decides a command that creates an aggregate; there is no version that `If-Match` could name. The first attempt
+    /// does not look whether it exists.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Domain`] if the aggregate rejects the command, [`CommandError::Store`] if the database fails.
     pub async fn create<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
@@ -209,6 +217,11 @@ impl<'a> UnitOfWork<'a> {
     }
 
     /// Decides a command on an aggregate.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Domain`] if the aggregate rejects the command, [`CommandError::VersionMismatch`] if `If-Match`
+    /// names another version, [`CommandError::Store`] if the database fails.
     pub async fn decide<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,
@@ -227,8 +240,12 @@ impl<'a> UnitOfWork<'a> {
         Ok(after.ok_or(StoreError::OutcomeUnknown)?)
     }
 
-    /// Decides a command on an aggregate beside the one that the use case is about: `If-Match` says nothing of it, and
-    /// the stream's reserve is open to it. `None` where it is not there, and nothing came of the command.
+    /// Decides a command on an aggregate that is related to the use case's own: `If-Match` does not apply to it, and
+    /// the reserve of the stream is open to it. `None` if it does not exist; then the command has no effect.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Domain`] if the aggregate rejects the command, [`CommandError::Store`] if the database fails.
     pub async fn decide_related<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,

@@ -36,15 +36,23 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
     /// Why it refuses.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// The events that `command` leads to, none where the state already is as asked. `state` is `None` before the
-    /// first event.
+    /// Decides a command: returns the events it leads to, none if the state already is as asked. `state` is `None`
+    /// before the first event.
+    ///
+    /// # Errors
+    ///
+    /// The aggregate's own error if its rules reject the command. Nothing is written.
     fn decide(
         state: Option<&Self>,
         command: Self::Command,
         context: &Context,
     ) -> Result<Vec<Self::Event>, Self::Error>;
 
-    /// The state after `event`.
+    /// Returns the state after `event`.
+    ///
+    /// # Errors
+    ///
+    /// [`UnexpectedEvent`] if the event cannot follow in this state.
     fn evolve(state: Option<Self>, event: Self::Event) -> Result<Self, UnexpectedEvent>;
 
     /// The PHI members of the resource, where it has any that are open.
@@ -111,7 +119,12 @@ pub trait DomainEvent: Clone + PartialEq + std::fmt::Debug + Send + Sync + 'stat
     /// The patient under whose key the PHI is sealed.
     fn patient_id(&self) -> Option<PatientId>;
 
-    /// From the stored bytes. `phi` is `None` where there is none, or where it cannot or need not be opened.
+    /// Decodes an event from its stored bytes. `phi` is `None` if there is none, or if it cannot or need not be opened.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Unknown`] for an event type or schema version that this release does not know,
+    /// [`DecodeError::Malformed`] for bytes that do not have its schema.
     fn decode(
         name: &str,
         schema_version: u32,
@@ -173,7 +186,11 @@ pub trait EventData: Serialize + DeserializeOwned {
         Ok(None)
     }
 
-    /// Takes the PHI members back.
+    /// Restores the PHI members from the JSON object that [`Self::phi`] returned.
+    ///
+    /// # Errors
+    ///
+    /// The deserialiser's error.
     fn set_phi(&mut self, _json: &[u8]) -> Result<(), serde_json::Error> {
         Ok(())
     }
@@ -285,7 +302,11 @@ macro_rules! domain_events {
     };
 }
 
-/// One event's data from its stored bytes.
+/// Decodes one event's data from its stored bytes.
+///
+/// # Errors
+///
+/// [`DecodeError::Malformed`] if payload or PHI do not have the schema.
 pub fn decode_event_data<F: EventData>(
     name: &'static str,
     payload: &[u8],
@@ -337,7 +358,11 @@ pub struct EventHeader {
 }
 
 impl<A: Aggregate> Versioned<A> {
-    /// The resource after one more event.
+    /// Returns the resource after one more event.
+    ///
+    /// # Errors
+    ///
+    /// [`UnexpectedEvent`] if the event cannot follow in this state.
     pub fn evolve(
         before: Option<Self>,
         event: A::Event,

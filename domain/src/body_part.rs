@@ -14,7 +14,11 @@ use crate::text::{Text, TextError};
 pub struct BodyPart(Text);
 
 impl BodyPart {
-    /// Refuses what is no name ([`Text::parse_name`]), and drops the white space around it.
+    /// Parses a body part and trims the white space around it.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError`] if the text is not a name ([`Text::parse_name`]).
     pub fn parse(text: &str) -> Result<Self, TextError> {
         Text::parse_name(text.trim()).map(Self)
     }

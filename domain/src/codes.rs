@@ -17,8 +17,12 @@ macro_rules! codes {
         pub struct $error;
 
         impl $name {
-            /// Takes any case and the padding of a Code String (PS3.5, VR CS); keeps upper case without it. Two codes
-            /// that differ in nothing else are equal, as two body parts match (see [`crate::caseless`]).
+            /// Parses a code in any case, with the padding of a Code String (PS3.5, VR CS); keeps upper case without
+            /// it. Two codes that differ in nothing else are equal, as two body parts match (see [`crate::caseless`]).
+            ///
+            /// # Errors
+            ///
+            /// If the length is out of bounds, or a character is not allowed.
             pub fn parse(text: &str) -> Result<Self, $error> {
                 let code = text.trim().to_ascii_uppercase();
                 let legal = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || $extra.contains(&b);

@@ -30,7 +30,12 @@ pub enum InvalidAccessionNumber {
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 impl AccessionNumber {
-    /// Refuses what is no Short String, and what is the name of another kind's id ([`Kind::begins`]).
+    /// Parses an accession number, a Short String (PS3.5, VR SH).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAccessionNumber`] if the text is not a Short String, or is the name of another kind's id
+    /// ([`Kind::begins`]).
     pub fn parse(text: &str) -> Result<Self, InvalidAccessionNumber> {
         let text = text.trim_matches(' ');
         let legal = |c: char| c != '\\' && !c.is_control();
@@ -82,7 +87,11 @@ pub struct AeTitle(String);
 pub struct InvalidAeTitle;
 
 impl AeTitle {
-    /// Refuses what is no title, such as one that is nothing but spaces.
+    /// Parses an application entity title (PS3.5, VR AE).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAeTitle`] if the text is not a title, for example if it consists of spaces.
     pub fn parse(text: &str) -> Result<Self, InvalidAeTitle> {
         let text = text.trim_matches(' ');
         let legal = |b: u8| (b == b' ' || b.is_ascii_graphic()) && b != b'\\';
@@ -112,7 +121,11 @@ pub struct Uid(String);
 pub struct InvalidUid;
 
 impl Uid {
-    /// Refuses what is no UID. Trailing NULs and spaces, the padding of some files, are refused too.
+    /// Parses a UID (PS3.5, VR UI).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUid`] if the text is not a UID. Trailing NULs and spaces, the padding of some files, are rejected too.
     pub fn parse(text: &str) -> Result<Self, InvalidUid> {
         let component = |text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());

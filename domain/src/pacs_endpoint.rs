@@ -97,7 +97,11 @@ pub struct Host(String);
 pub struct InvalidHost;
 
 impl Host {
-    /// Refuses what no host is called.
+    /// Parses a host name or IP address.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidHost`] if the text is neither.
     pub fn parse(text: &str) -> Result<Self, InvalidHost> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
         if !(1..=253).contains(&text.len()) || !text.bytes().all(legal) {
@@ -118,7 +122,11 @@ pub struct Port(u16);
 pub struct InvalidPort;
 
 impl Port {
-    /// Refuses zero, negative numbers and more than 65535.
+    /// Parses a TCP port, 1 to 65535.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPort`] for any other number.
     pub fn parse(number: i64) -> Result<Self, InvalidPort> {
         match u16::try_from(number) {
             Ok(number @ 1..) => Ok(Self(number)),
@@ -150,7 +158,12 @@ const STUDY: &str = "{study_instance_uid}";
 const TOKEN: &str = "{token}";
 
 impl ViewerLaunchUrl {
-    /// Refuses a URL without the study's place, and one with any other placeholder.
+    /// Parses a URL template with the placeholder `{study_instance_uid}` and optionally `{token}`.
+    ///
+    /// # Errors
+    ///
+    /// [`ViewerLaunchUrlError`] if the study's placeholder is missing, another placeholder is there, or the text is not
+    /// a URL.
     pub fn parse(text: &str) -> Result<Self, ViewerLaunchUrlError> {
         let url = HttpUrl::parse(text)?;
         if !text.contains(STUDY) {

@@ -120,7 +120,11 @@ redact_debug!(BirthDate, Sex, MetadataObject);
 pub struct InvalidDate;
 
 impl BirthDate {
-    /// Refuses what is no date of the Gregorian calendar.
+    /// Parses a date, `YYYY-MM-DD`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDate`] if it is not a date of the Gregorian calendar.
     pub fn parse(text: &str) -> Result<Self, InvalidDate> {
         let date: jiff::civil::Date = text.parse().map_err(|_| InvalidDate)?;
         let canonical = date.to_string();
@@ -152,7 +156,11 @@ pub enum Sex {
 pub struct InvalidSex;
 
 impl Sex {
-    /// FHIR's words or DICOM's letters (0010,0040), in any case.
+    /// Parses a code of FHIR or a letter of DICOM (0010,0040), in any case.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSex`] for any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidSex> {
         match text.to_ascii_lowercase().as_str() {
             "female" | "f" => Ok(Self::Female),

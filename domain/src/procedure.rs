@@ -61,7 +61,11 @@ pub struct DurationMinutes(u16);
 pub struct InvalidDuration;
 
 impl DurationMinutes {
-    /// Refuses zero, negative numbers and more than a day.
+    /// Parses a duration in minutes, 1 to 1440.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDuration`] for any other number.
     pub fn parse(minutes: i64) -> Result<Self, InvalidDuration> {
         match u16::try_from(minutes) {
             Ok(minutes @ 1..=1440) => Ok(Self(minutes)),

@@ -48,7 +48,11 @@ pub struct CaseLimit(u8);
 pub struct InvalidCaseLimit;
 
 impl CaseLimit {
-    /// Refuses zero, negative numbers and more than a hundred.
+    /// Parses a case limit, 1 to 100.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCaseLimit`] for any other number.
     pub fn parse(cases: i64) -> Result<Self, InvalidCaseLimit> {
         match u8::try_from(cases) {
             Ok(cases @ 1..=100) => Ok(Self(cases)),
@@ -210,7 +214,11 @@ fn update(profile: &ReadingProfile, changes: Changes, context: &Context) -> Vec<
 }
 
 impl ReadingProfile {
-    /// Whether a case of this modality and body part may be claimed; what a case does not state is allowed.
+    /// Checks whether a case of this modality and body part may be claimed; what a case does not state is allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] with what the profile does not allow.
     pub fn allows(
         &self,
         modality: &ModalityCode,

@@ -13,7 +13,11 @@ pub struct Score(f64);
 pub struct InvalidScore;
 
 impl Score {
-    /// Refuses what lies outside of 0 to 1, and what is no number.
+    /// Parses a score, 0 to 1.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidScore`] for any other number, and for NaN.
     pub fn parse(number: f64) -> Result<Self, InvalidScore> {
         if (0.0..=1.0).contains(&number) {
             // Adding zero turns -0.0, which would print its sign, into 0.0.

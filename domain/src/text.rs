@@ -33,7 +33,11 @@ pub enum TextError {
 pub struct Text(String);
 
 impl Text {
-    /// Refuses blank text, NUL, and text past 64 KiB.
+    /// Parses a text of at most 64 KiB.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError`] if the text is blank, contains U+0000 or is longer.
     pub fn parse(text: impl Into<String>) -> Result<Self, TextError> {
         let text = text.into();
         check(&text)?;

@@ -62,7 +62,11 @@ pub enum ParsedTime {
 }
 
 impl ParsedTime {
-    /// Refuses what is no RFC 3339 time of the years 0000 to 9999, as its offset counts them.
+    /// Parses an RFC 3339 time.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTimestamp`] if it is not one, or not of the years 0000 to 9999 in its own offset.
     pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
         if let Ok(time) = text.parse() {
             return Ok(Self::Held(time));

@@ -27,7 +27,11 @@ pub enum UrlError {
 const MAX_LENGTH: usize = 2048;
 
 impl HttpUrl {
-    /// Refuses other schemes, user information, and characters that no URL has.
+    /// Parses an HTTP or HTTPS URL.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`] for other schemes, user information, and characters that URLs do not have.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let rest = without_scheme(text).ok_or(UrlError::Malformed)?;
         let legal = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`|".contains(&b);
@@ -44,7 +48,12 @@ impl HttpUrl {
         Ok(Self(text.to_owned()))
     }
 
-    /// The same, and refuses one with a token in it: a link that is kept is shown to whoever may read it.
+    /// Parses a URL as [`Self::parse`] does, without a token in it: a stored link is shown to everybody who may read
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`] as [`Self::parse`], and if the URL carries a token.
     pub fn parse_without_token(text: &str) -> Result<Self, UrlError> {
         let url = Self::parse(text)?;
         if url.carries_token() {

@@ -30,10 +30,18 @@ pub trait ChildView: Debug + Default + Send + Sync + 'static {
     /// The type of the streams.
     const STREAM_TYPE: &'static str;
 
-    /// The parts that an event changes, beside those it adds.
+    /// Returns the rows that an event changes, without those it adds.
+    ///
+    /// # Errors
+    ///
+    /// [`FoldError::Malformed`] if the payload cannot be read.
     fn changes(event: &StoredEvent) -> Result<Vec<Uuid>, FoldError>;
 
-    /// What an event makes of the parts.
+    /// Applies an event to the rows.
+    ///
+    /// # Errors
+    ///
+    /// [`FoldError`] if the payload cannot be read, or does not fit the rows.
     fn apply(event: &StoredEvent, parts: &mut ChildRows<Self::Part>) -> Result<(), FoldError>;
 
     /// Where the row stands in the list.
@@ -76,7 +84,11 @@ impl From<serde_json::Error> for FoldError {
 pub struct ChildRows<T>(HashMap<Uuid, Versioned<T>>);
 
 impl<T> ChildRows<T> {
-    /// Adds a part, as of this event.
+    /// Adds a row, as of this event.
+    ///
+    /// # Errors
+    ///
+    /// [`FoldError::DuplicateRow`] if it exists.
     pub fn add(&mut self, id: Uuid, event: &StoredEvent, part: T) -> Result<(), FoldError> {
         let time = event.recorded_at();
         let row = Versioned {
@@ -94,7 +106,11 @@ impl<T> ChildRows<T> {
         }
     }
 
-    /// Changes a part that is there, as of this event.
+    /// Changes an existing row, as of this event.
+    ///
+    /// # Errors
+    ///
+    /// [`FoldError::MissingRow`] if it does not exist.
     pub fn change(
         &mut self,
         id: Uuid,

@@ -3,6 +3,8 @@
 //! One module a read model. Each names its table, says how a resource becomes a row, and turns a documented filter into
 //! a query that an index answers.
 
+#![warn(missing_docs)]
+
 pub mod ai_models;
 pub mod ai_outputs;
 pub mod ai_tasks;

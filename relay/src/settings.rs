@@ -35,7 +35,11 @@ pub struct NatsServers {
 pub struct InvalidNatsServers;
 
 impl NatsServers {
-    /// From URLs with commas between.
+    /// Parses a comma-separated list of `nats://HOST:PORT` or `tls://HOST:PORT`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidNatsServers`] if it is not one.
     pub fn parse(text: &str) -> Result<Self, InvalidNatsServers> {
         let mut addresses = Vec::new();
         let mut login = None;

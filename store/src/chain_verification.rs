@@ -76,8 +76,12 @@ impl ChainWalk {
     }
 }
 
-/// Walks the log from its beginning, or from where its archives end; `walked` hears of each position reached, and
-/// `keys` looks at the keys that the events name.
+/// Verifies the log from its first event, or from where its archives end. `walked` receives each position reached, and
+/// `keys` the keys that the events name.
+///
+/// # Errors
+///
+/// [`EngineError`] if the log cannot be read. A broken chain is no error but [`Verification::Broken`].
 pub async fn verify(
     engine: &dyn Engine,
     mut keys: Option<&mut KeyCheck<'_>>,

@@ -87,7 +87,11 @@ pub fn encode<A: Aggregate>(
     })
 }
 
-/// A stored event as a domain event, its PHI opened by `keys`; without them its PHI stays closed.
+/// Returns a stored event as a domain event, its PHI opened with `keys`; without keys its PHI stays closed.
+///
+/// # Errors
+///
+/// [`EventReadError::Decode`] if this release cannot decode it, [`EventReadError::Seal`] if its PHI does not open.
 pub fn decode<A: Aggregate>(
     event: &StoredEvent,
     keys: Option<&PatientKeys>,
@@ -107,7 +111,11 @@ pub fn decode<A: Aggregate>(
     )?)
 }
 
-/// The resource after one more stored event.
+/// Returns the resource after one more stored event.
+///
+/// # Errors
+///
+/// [`EventReadError`] as [`decode`], and if the event cannot follow in this state.
 pub fn evolve<A: Aggregate>(
     before: Option<Versioned<A>>,
     event: &StoredEvent,

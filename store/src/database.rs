@@ -40,7 +40,11 @@ pub enum InvalidDatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// From its URL.
+    /// Parses a database URL: `sqlite://PATH` or `postgres://...`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDatabaseUrl`] with what is wrong; it does not repeat the URL, which may contain a password.
     pub fn parse(url: &str) -> Result<Self, InvalidDatabaseUrl> {
         match url.split_once("://") {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
@@ -53,6 +57,10 @@ impl DatabaseUrl {
     }
 
     /// Connects, without touching the schema.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if a file of SQLite cannot be opened. PostgreSQL is connected to when it is first used.
     pub async fn connect(&self) -> Result<Arc<dyn Engine>, EngineError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(Sqlite::open(path).await?),
@@ -93,7 +101,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// Starts appender and key look-ups over a database whose schema is up to date.
+    /// Starts appender and key lookups over a database whose schema is up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] if keys, log and master key do not belong together, or if the database fails.
     pub async fn start(
         engine: Arc<dyn Engine>,
         master: MasterKey,

@@ -29,6 +29,15 @@ use crate::secrets::SealedSecret;
 pub(crate) const SERVED_WITH_TOKENS: &str = "served_with_tokens";
 
 /// One database with a log and read models in it. Calls are cancel-safe: a dropped future leaves nothing half done.
+///
+/// # Errors
+///
+/// Every call can fail with [`EngineError::Unavailable`] (no connection, a lock, a timeout; nothing took effect),
+/// [`EngineError::ConnectionLost`] (a write may have taken effect), [`EngineError::Rejected`] (the database will reject the
+/// statement again; nothing took effect) and [`EngineError::Corrupt`] (stored data cannot be right). Reads of the log that
+/// reach into an archive fail with [`EngineError::Archived`], appends for a patient whose registered key is missing with
+/// [`EngineError::KeyMissing`]; reads of a read model that has no live generation yet with
+/// [`EngineError::ReadModelNotReady`].
 #[async_trait]
 pub trait Engine: Debug + Send + Sync + 'static {
     /// Brings the schema up to date, as the database's owner.

@@ -116,7 +116,11 @@ impl fmt::Debug for MasterKey {
 }
 
 impl MasterKey {
-    /// From 32 bytes, base64.
+    /// Parses a master key: 32 bytes, base64-encoded.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::MalformedMasterKey`] if it is not that, or weak.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let bytes = STANDARD
             .decode(text.trim())
@@ -316,7 +320,12 @@ impl PatientKey {
         [header.to_bytes(), sealed].concat()
     }
 
-    /// What was sealed; `None` where another key sealed it.
+    /// Opens sealed PHI; `None` if another key sealed it.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Malformed`] or [`SealError::Tampered`] if the bytes are not what was sealed at this stream and
+    /// version.
     pub fn open(
         &self,
         sealed: &[u8],

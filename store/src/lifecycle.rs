@@ -40,7 +40,11 @@ impl BackgroundTasks {
         });
     }
 
-    /// Runs a future as a task of its own, which goes on from the first poll: its panic is an error here.
+    /// Runs a future as a task of its own, which continues from the first poll even if the caller is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`] if it panics.
     pub async fn run_isolated<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,

@@ -97,8 +97,12 @@ pub fn leases(projections: &[Arc<dyn Projection>]) -> Vec<String> {
 }
 
 impl Projector {
-    /// Creates the tables that there are none of, and starts: this node projects the tables whose lease it holds and
-    /// follows the others. Tables that have to be filled first are filled beside.
+    /// Creates missing tables, and starts: this node projects the tables whose lease it holds and follows the others.
+    /// Tables that have to be filled first are filled in parallel.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the database fails before the start.
     pub async fn start(
         engine: Arc<dyn Engine>,
         tail: Arc<RecentEvents>,

@@ -60,7 +60,11 @@ impl Secrets {
         Self { engine, master }
     }
 
-    /// Seals the secret and keeps it under a fresh id. Durable when this returns.
+    /// Encrypts the secret and stores it under a fresh id. Durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails; nothing refers to the id.
     pub async fn put(
         &self,
         tenant: TenantId,

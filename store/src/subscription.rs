@@ -71,7 +71,11 @@ impl SubscriptionChanges {
 }
 
 impl Subscription {
-    /// Goes on where the checkpoint stands, or says why it does not fit the log.
+    /// Resumes at the checkpoint, or returns why it is ahead of the log.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the database fails.
     pub async fn resume(
         engine: Arc<dyn Engine>,
         tail: Arc<RecentEvents>,
@@ -105,7 +109,11 @@ impl Subscription {
         self.saved.position
     }
 
-    /// The next events of interest; none where the reader has come to the log's end, or across a stretch without any.
+    /// Returns the next events of the subscribed types; none at the end of the log, or after a range without any.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the database fails; the position stays.
     pub async fn next(&mut self) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         let after = self.seen.position;
         self.gathers_until = None;
@@ -174,7 +182,11 @@ impl Subscription {
         }
     }
 
-    /// What is remembered under these keys as of the checkpoint; `None` where another reader moved it meanwhile.
+    /// Returns the memory under these keys as of the checkpoint; `None` if another reader has advanced it.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the database fails.
     pub async fn memory(
         &self,
         keys: &[MemoryKey],
@@ -189,7 +201,12 @@ impl Subscription {
         Ok((checkpoint == self.saved).then_some(memories))
     }
 
-    /// Writes changes and moves the checkpoint to where the log was read. `false` where another reader moved it.
+    /// Writes changes and advances the checkpoint to where the log was read. `false` if another reader has advanced it:
+    /// nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the database fails; after [`EngineError::ConnectionLost`] the outcome is unknown.
     pub async fn commit(&mut self, changes: SubscriptionChanges) -> Result<bool, EngineError> {
         let batch = MemoryBatch {
             subscription: self.name,
@@ -207,7 +224,11 @@ impl Subscription {
         Ok(moved)
     }
 
-    /// Moves the checkpoint across a stretch of no interest, not often.
+    /// Advances the checkpoint over a range without events of interest, at most twice a second.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::commit`].
     pub async fn commit_idle(&mut self) -> Result<bool, EngineError> {
         let is_due = self.moved_at.elapsed() >= IDLE_CHECKPOINT_INTERVAL;
         if self.seen == self.saved || !is_due {
@@ -216,7 +237,11 @@ impl Subscription {
         self.commit(SubscriptionChanges::default()).await
     }
 
-    /// Writes changes where there are any, and leaves the checkpoint where it is if there are none.
+    /// Writes changes if there are any; otherwise the checkpoint stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::commit`].
     pub async fn commit_if_changed(
         &mut self,
         changes: SubscriptionChanges,

@@ -97,10 +97,7 @@ async fn of_every_model_under_load_are_never_read_wrong(engine: EngineKind) -> R
         let rebuilt = run_meanwhile(&house.database, &["rebuild", "--all"]).await?;
         ensure!(rebuilt.code == Some(0), "{}", rebuilt.printed);
         for projection in roentgen_projections::all() {
-            let said = format!(
-                "{}_g{generation} is live",
-                projection.model().schema_name()
-            );
+            let said = format!("{}_g{generation} is live", projection.model().schema_name());
             ensure!(rebuilt.printed.contains(&said), "{}", rebuilt.printed);
         }
     }
@@ -172,13 +169,13 @@ async fn cli_rebuilds_without_a_server(engine: EngineKind) -> Result<()> {
     let exit = house.server.terminate()?;
     assert_eq!(exit, Some(0));
     for (arguments, said) in [
-        (
-            &["rebuild", "orders", "series"][..],
-            "series_v2_g2 is live",
-        ),
+        (&["rebuild", "orders", "series"][..], "series_v2_g2 is live"),
         (&["projections"], "orders_v2_g2 "),
         (&["projections"], "retired"),
-        (&["rebuild", "--cancel", "orders"], "no rebuild of orders in progress"),
+        (
+            &["rebuild", "--cancel", "orders"],
+            "no rebuild of orders in progress",
+        ),
         (&["rebuild", "--drop", "series"], "series_v2 dropped"),
         (
             &["rebuild", "--drop", "series"],

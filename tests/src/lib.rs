@@ -1,5 +1,10 @@
 //! The harness of the HTTP and fault rings: a database a test, servers as processes of their own, and a client.
 
+#![allow(
+    clippy::missing_errors_doc,
+    reason = "a test fails with whatever went wrong"
+)]
+
 pub mod certificate;
 pub mod client;
 pub mod database;

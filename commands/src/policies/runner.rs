@@ -76,7 +76,12 @@ enum EffectResult {
 }
 
 impl Runner {
-    /// Starts the policies: they run while this node leads. Whether their checkpoint fits the log is known by then.
+    /// Starts the policies: they run while this node is the leader. Whether their checkpoint is ahead of the log is
+    /// known when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the database fails.
     pub async fn start(
         executor: Executor,
         policies: Vec<Arc<dyn Policy>>,

@@ -22,8 +22,12 @@ pub(crate) async fn decide(
     Ok(after)
 }
 
-/// Makes sure that who writes on a study holds its case: a pending item is claimed in the same append, with all the
-/// checks of a claim; another one's is refused. Where there is no item, or it is closed, nobody has to hold it.
+/// Ensures that a radiologist who writes on a study has its case: a pending item is claimed in the same append, with
+/// all checks of a claim. Without an item, or with a closed one, nothing is needed.
+///
+/// # Errors
+///
+/// [`CommandError::Domain`] if another radiologist has the case, or the claim is rejected.
 pub async fn ensure_case_claimed(
     work: &mut UnitOfWork<'_>,
     study_id: StudyId,

@@ -90,7 +90,11 @@ pub struct TimeoutMs(u32);
 pub struct InvalidTimeoutMs;
 
 impl TimeoutMs {
-    /// Refuses zero, negative numbers and more than an hour.
+    /// Parses a timeout in milliseconds, 1 to 3,600,000.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTimeoutMs`] for any other number.
     pub fn parse(millis: i64) -> Result<Self, InvalidTimeoutMs> {
         match u32::try_from(millis) {
             Ok(millis @ 1..=3_600_000) => Ok(Self(millis)),
@@ -110,7 +114,11 @@ pub struct MaxAttempts(u8);
 pub struct InvalidMaxAttempts;
 
 impl MaxAttempts {
-    /// Refuses what is not 1 to 100.
+    /// Parses a number of attempts, 1 to 100.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidMaxAttempts`] for any other number.
     pub fn parse(attempts: i64) -> Result<Self, InvalidMaxAttempts> {
         match u8::try_from(attempts) {
             Ok(attempts @ 1..=100) => Ok(Self(attempts)),

@@ -31,7 +31,11 @@ impl SectionCode {
     /// What it means.
     pub const IMPRESSION: Self = Self(Cow::Borrowed("impression"));
 
-    /// Takes any case, keeps lower case.
+    /// Parses a section code in any case; keeps lower case.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSectionCode`] if the text is not a code.
     pub fn parse(text: &str) -> Result<Self, InvalidSectionCode> {
         let code = text.to_ascii_lowercase();
         let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';

@@ -89,7 +89,11 @@ impl Keyring {
         })
     }
 
-    /// A patient's keys, as the database has them.
+    /// Returns a patient's keys, as the database has them.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] if the database fails or the lookups are shutting down.
     pub async fn keys(&self, tenant: TenantId, patient: PatientId) -> KeyLookupResult {
         metrics::counter!("roentgen_key_lookups_total").increment(1);
         let cached = self.cached((tenant, patient));

@@ -101,7 +101,11 @@ impl SealedPhi {
         }))
     }
 
-    /// Opens all parts, each with its event's version, in their order; `None` and errors as in [`Self::open`].
+    /// Opens all parts, each with the version of its event, in their order; `None` as in [`Self::open`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
     pub fn open_each(
         &self,
         stream_id: StreamId,

@@ -20,7 +20,11 @@ pub struct CheckpointAhead {
     pub found: &'static str,
 }
 
-/// Why `checkpoint` does not fit the log, where it does not.
+/// Returns why `checkpoint` is ahead of the log; `None` if it is not.
+///
+/// # Errors
+///
+/// [`EngineError`] if the log cannot be read.
 pub async fn checkpoint_mismatch(
     engine: &dyn Engine,
     projection: &str,

@@ -100,7 +100,11 @@ impl ParkedStreams {
         }
     }
 
-    /// How far the read models are, and what is parked.
+    /// Returns the checkpoints of the read models and what is parked.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the database fails.
     pub async fn status(&self) -> Result<ProjectionStatus, EngineError> {
         Ok(ProjectionStatus {
             models: self.models().await?,
@@ -136,15 +140,23 @@ impl ParkedStreams {
         Ok(models.collect())
     }
 
-    /// Since when a model shows less of a parked stream than the log: when the first event that it could not fold was
-    /// recorded.
+    /// Returns when the first event that the model cannot apply was recorded: since then it shows less of the stream
+    /// than the log has.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the database fails.
     pub async fn since(&self, parked: &ParkedStream) -> Result<Option<Timestamp>, EngineError> {
         let event = self.engine.event_at(parked.position).await?;
         Ok(event.map(|event| event.recorded_at()))
     }
 
-    /// Folds a parked stream from its first event, and lets it go where that succeeds. `None` where the model of this
-    /// name has not parked it.
+    /// Folds a parked stream from its first event, and releases it if that succeeds. `None` if the model of this name
+    /// has not parked it.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the database fails; nothing was written.
     pub async fn retry(
         &self,
         name: &str,

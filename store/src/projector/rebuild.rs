@@ -53,7 +53,11 @@ impl RebuildService {
         }
     }
 
-    /// Asks for a new generation of a model; one that is in the making goes on. `None` where no model has this name.
+    /// Requests a new generation of a model; one that is being built continues. `None` if no model has this name.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the database fails.
     pub async fn request(&self, name: &str) -> Result<Option<Generation>, EngineError> {
         let Some(projection) = self.named(name) else {
             return Ok(None);
@@ -78,7 +82,11 @@ impl RebuildService {
             .max_by_key(|generation| generation.generation))
     }
 
-    /// Ends the making of a generation, and drops what there is of it. Returns its name; `None` where none is made.
+    /// Cancels the build of a generation and drops it. Returns its name; `None` if none is being built.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the database fails.
     pub async fn cancel(&self, name: &str) -> Result<Option<String>, EngineError> {
         let Some(projection) = self.named(name) else {
             return Ok(None);
@@ -93,6 +101,10 @@ impl RebuildService {
 
     /// Drops the generations of a model that nobody reads: retired and failed ones, and those of other versions while
     /// no node projects them.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the database fails; generations before it are dropped.
     pub async fn drop_old(&self, name: &str) -> Result<Vec<DropOutcome>, EngineError> {
         let Some(projection) = self.named(name) else {
             return Ok(Vec::new());

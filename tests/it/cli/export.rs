@@ -166,9 +166,8 @@ async fn end_quietly_where_nobody_reads(engine: EngineKind) -> Result<()> {
     std::fs::write(&path, printed.stdout)?;
     let rows = ExportFormat::Ndjson.rows(&path)?.len();
     let told = String::from_utf8(told)?;
-    let expected = format!(
-        "exported {rows} events up to position {rows}; continue with --after {rows}\n"
-    );
+    let expected =
+        format!("exported {rows} events up to position {rows}; continue with --after {rows}\n");
     assert_eq!(told, expected, "and no progress where there is no terminal");
     Ok(())
 }

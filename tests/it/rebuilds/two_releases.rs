@@ -64,7 +64,10 @@ async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
     .await??;
     ensure!(office.close().await? > 100, "too little load");
     let in_use = drop_old(&house.database)?;
-    ensure!(in_use.contains("orders_v2 is in use; not dropped"), "{in_use}");
+    ensure!(
+        in_use.contains("orders_v2 is in use; not dropped"),
+        "{in_use}"
+    );
 
     // The old release is gone, and the new one takes over what both had read.
     let mut clerk = ReadYourWritesClient::new(&house, &there, &there);
