@@ -1,5 +1,4 @@
-//! `/admin/projections`: how far the read models are, which streams they could not fold, and folding one of those
-//! again.
+//! Handlers of `/admin/projections`: status of the read models, their parked streams, and the retry of one.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -18,7 +17,7 @@ use crate::command_request::{EmptyRequest, json};
 use crate::problem::{Problem, ProblemCode};
 use crate::query_params::parse_uuid;
 
-/// How many parked streams of a read model are shown.
+/// Maximum number of parked streams listed per read model.
 const PARKED_SHOWN: usize = 100;
 
 /// Status of a read model.
@@ -32,7 +31,7 @@ pub(crate) struct ProjectionDocument {
     table: Option<String>,
     /// Schema version; each version has its own table.
     version: u32,
-    /// Stream type it projects.
+    /// Projected stream type.
     stream_type: &'static str,
     /// Checkpoint: last log position applied.
     position: u64,
@@ -82,7 +81,7 @@ pub(crate) struct ParkedStreamDocument {
     position: u64,
     /// Reason, without event content.
     reason: String,
-    /// Time that event was recorded.
+    /// Time at which that event was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
 }

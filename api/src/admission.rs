@@ -1,5 +1,5 @@
-//! What is checked of every request before it is routed: its method is one of HTTP's, it names one host, and a `--dev`
-//! server is called neither by somebody else's web page nor through a proxy.
+//! Checks of every request before routing: a supported HTTP method and exactly one host. A `--dev` server also rejects
+//! requests from web pages of other origins and through proxies.
 
 use axum::extract::Request;
 use http::header::{FORWARDED, HOST, ORIGIN, VIA};
@@ -8,18 +8,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use crate::problem::{Problem, ProblemCode};
 
-/// The methods that paths may have.
+/// Supported methods.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-/// What labels and log lines call every other method: a client may invent as many as it likes.
+/// Label of every other method in metrics and log lines; bounds cardinality, because clients may send any method.
 const OTHER_METHOD: &str = "other";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// What a browser says of requests by the server's own pages, and by the person at the address bar.
+/// Values of `Sec-Fetch-Site` for the server's own pages and for addresses that the user entered.
 const OWN_SITES: [&str; 2] = ["same-origin", "none"];
-/// How headers begin that only proxies set, apart from `Forwarded` and `Via`.
+/// Prefix of headers that only proxies set, apart from `Forwarded` and `Via`.
 const PROXY_PREFIX: &str = "x-forwarded-";
 
-/// The method's name in labels and log lines, out of a closed set.
+/// Returns the method's name for labels and log lines, from a closed set.
 pub(crate) fn method_label(method: &Method) -> &'static str {
     let mut known = METHODS.into_iter();
     known
@@ -27,7 +27,7 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
         .unwrap_or(OTHER_METHOD)
 }
 
-/// Refuses what is not to be routed.
+/// Rejects requests that must not be routed.
 pub(crate) fn check(request: &Request, dev: bool) -> Result<(), Problem> {
     if method_label(request.method()) == OTHER_METHOD {
         let detail = format!("the methods are {}", METHODS.join(", "));
@@ -40,7 +40,7 @@ pub(crate) fn check(request: &Request, dev: bool) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The host that the request is for (RFC 9112, section 3.2; RFC 9113, section 8.3.1). HTTP/1.0 need not name one.
+/// Returns the host of the request (RFC 9112, section 3.2; RFC 9113, section 8.3.1). HTTP/1.0 requests may omit it.
 fn named_host(request: &Request) -> Result<Option<Authority>, Problem> {
     let mut headers = request.headers().get_all(HOST).iter();
     let header = headers.next().map(parse_host).transpose()?;
@@ -80,8 +80,8 @@ fn is_same(one: &Authority, other: &Authority) -> bool {
     one.host().eq_ignore_ascii_case(other.host()) && port(one) == port(other)
 }
 
-/// Without tokens, whoever reaches the port is the admin of every tenant. A browser reaches it for any page that is
-/// open in it, and a proxy for anybody.
+/// Rejects requests that do not come directly from a local client. Without tokens, every caller that reaches the port
+/// is admin of every tenant: a browser reaches it for any open page, a proxy for any client.
 fn check_dev(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Problem> {
     if host.is_some_and(|host| !is_loopback(host.host())) {
         let detail = "with --dev the server is called as localhost, 127.0.0.1 or [::1]; \
@@ -119,7 +119,7 @@ fn is_proxied(headers: &HeaderMap) -> bool {
             .any(|name| name.as_str().starts_with(PROXY_PREFIX))
 }
 
-/// By what browsers add to a request, which no page can leave out or alter.
+/// Returns whether another page sent the request, judged by headers that browsers add and pages cannot omit or alter.
 fn is_from_another_page(headers: &HeaderMap, host: Option<&Authority>) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
     let mut sites = headers.get_all(SEC_FETCH_SITE).iter();

@@ -1,4 +1,4 @@
-//! `/imaging-ai/models`.
+//! Handlers of `/imaging-ai/models`.
 
 mod endpoint;
 
@@ -38,7 +38,7 @@ pub(crate) struct NewAiModel {
     /// Display name.
     #[schema(required, value_type = String)]
     name: Option<String>,
-    /// More about it.
+    /// Free-text description.
     description: Option<String>,
     /// Intended modality; any if omitted.
     modality_code: Option<String>,
@@ -63,31 +63,31 @@ pub(crate) struct NewAiModel {
     tenant_id: Option<Uuid>,
 }
 
-/// Members of a model to change; `null` takes an optional one away. Its code never changes.
+/// Changes to an AI model; `null` removes an optional member. `code` cannot be changed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AiModelChanges {
-    /// A new name.
+    /// Display name.
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     name: Change<String>,
-    /// A new description.
+    /// Free-text description.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     description: Change<String>,
-    /// Another modality.
+    /// Intended modality; any if null.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     modality_code: Change<String>,
-    /// Another body part.
+    /// Intended body part; any if null.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     body_part: Change<String>,
-    /// What it can do, name by name; `null` takes a name away.
+    /// Supported task types, merged by name; `null` removes one.
     #[serde(default)]
     #[schema(value_type = CapabilitiesBody, required = false)]
     capabilities: Change<JsonObject<CapabilitiesBody>>,
-    /// Another vendor.
+    /// Vendor.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     vendor: Change<String>,
@@ -99,11 +99,11 @@ pub(crate) struct AiModelChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     model_version: Change<String>,
-    /// Where it answers, member by member; `null` takes an optional one away, and all of it here.
+    /// Inference endpoint, merged by member; `null` removes an optional member, or the whole endpoint.
     #[serde(default)]
     #[schema(value_type = Option<EndpointBody>)]
     endpoint_config: Change<JsonObject<EndpointBody>>,
-    /// Whether the entry is active.
+    /// Whether tasks may be requested.
     #[serde(default)]
     #[schema(value_type = bool, required = false)]
     is_active: Change<bool>,
@@ -134,7 +134,7 @@ pub(crate) struct CapabilitiesBody {
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     comparison: Change<bool>,
-    /// Where something is.
+    /// Detection and localisation of findings.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     detection: Change<bool>,
@@ -279,7 +279,7 @@ pub(crate) async fn create(
     .await
 }
 
-/// AI models, newest first.
+/// Lists AI models, newest first.
 #[utoipa::path(get, path = "/imaging-ai/models",
     params(("modality_code" = Option<String>, Query), ("body_part" = Option<String>, Query),
         ("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
@@ -300,7 +300,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     .await
 }
 
-/// One AI model.
+/// Returns an AI model.
 #[utoipa::path(get, path = "/imaging-ai/models/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = AiModelDocument)))]

@@ -1,4 +1,4 @@
-//! `/imaging-ai/outputs`.
+//! Handlers of `/imaging-ai/outputs`.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -96,7 +96,7 @@ pub(crate) async fn create(
     Ok(created_response(COLLECTION, id, &outcome, body))
 }
 
-/// The output that was just kept: the task's latest. A repeat brings the same payload along, or it is refused.
+/// Renders the stored output, which is the task's latest. An idempotent retry must send the same payload.
 fn created_output(
     outcome: &CommandOutcome<AiTask>,
     payload: Payload,
@@ -119,7 +119,7 @@ fn created_output(
     Ok((id.as_uuid(), with_opened_payload(&document, phi)))
 }
 
-/// An output with its payload whole: what was sealed of it goes where it belongs.
+/// Renders an output with its complete payload: decrypted members are merged back into place.
 fn with_opened_payload(document: &str, phi: OpenedPhi<Members>) -> String {
     let mut output: Members = serde_json::from_str(document).unwrap_or_default();
     output.extend(members_of(&PhiMember { phi: phi.state() }));
@@ -139,19 +139,19 @@ fn with_opened_payload(document: &str, phi: OpenedPhi<Members>) -> String {
     serde_json::to_string(&output).unwrap_or_default()
 }
 
-/// The member that says what there is to see of a resource's PHI.
+/// The `phi` member: state of a resource's PHI.
 #[derive(Serialize)]
 struct PhiMember {
     phi: PhiState,
 }
 
-/// An output with its payload opened, as a list shows it.
+/// Renders an output for a list, with its payload decrypted.
 async fn render_row(app: &App, row: Row) -> Result<String, Problem> {
     let phi = opened(app, &row).await?;
     Ok(with_opened_payload(&row.document, phi))
 }
 
-/// The same; `None` where the payload is damaged.
+/// Renders an output with its payload decrypted; returns `None` if the payload is unreadable.
 pub(crate) async fn render_if_readable(app: &App, row: &Row) -> Result<Option<String>, Problem> {
     let phi = opened(app, row).await?;
     let is_readable = phi.state() != PhiState::Unreadable;
@@ -167,7 +167,7 @@ async fn opened(app: &App, row: &Row) -> Result<OpenedPhi<Members>, Problem> {
     }
 }
 
-/// AI outputs, newest first.
+/// Lists AI outputs, newest first.
 #[utoipa::path(get, path = "/imaging-ai/outputs",
     params(("imaging_ai_task_id" = Option<Uuid>, Query),
         ("imaging_study_id" = Option<Uuid>, Query), ("output_type" = Option<String>, Query),
@@ -214,7 +214,7 @@ pub(crate) async fn one(
     ))
 }
 
-/// Whether the task's stream had come as far as the output by then.
+/// Returns whether the task's stream had reached the output's version at that time.
 async fn existed_at(app: &App, row: &Row, as_of: AsOf) -> Result<bool, Problem> {
     if matches!(as_of, AsOf::Now) {
         return Ok(true);

@@ -1,4 +1,4 @@
-//! `/imaging-ai/tasks`.
+//! Handlers of `/imaging-ai/tasks`.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -91,7 +91,7 @@ impl NewAiTask {
 }
 
 impl AiTaskStatus {
-    /// Members of the body and of the query, each in one of the two.
+    /// Merges the members of the body and of the query; each may be given in one of the two only.
     fn parse(self, mut query: StrictQuery) -> Result<StatusChange, Problem> {
         let message = self.error_message.filter(|text| !is_blank(text));
         let asked = self.status.is_some();
@@ -137,7 +137,7 @@ pub(crate) async fn create(
         .await
 }
 
-/// AI tasks, newest first by `requested_at`.
+/// Lists AI tasks, newest first by `requested_at`.
 #[utoipa::path(get, path = "/imaging-ai/tasks",
     params(("imaging_study_id" = Option<Uuid>, Query), ("ai_model_id" = Option<Uuid>, Query),
         ("task_type" = Option<String>, Query), ("status" = Option<String>, Query),
@@ -160,7 +160,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     .await
 }
 
-/// One AI task.
+/// Returns an AI task.
 #[utoipa::path(get, path = "/imaging-ai/tasks/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = AiTaskDocument)))]
@@ -172,7 +172,7 @@ pub(crate) async fn one(
     read.get::<AiTask>(&app, &ai_tasks::MODEL, id.into()).await
 }
 
-/// Calling a task off is for whoever asks for tasks, everything else for whoever works on them.
+/// Returns the permission that a status change needs: requesters cancel tasks, workers report every other status.
 fn needed(status: Status) -> Permission {
     match status {
         Status::Cancelled => Permission::RequestAiTasks,

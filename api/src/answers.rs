@@ -1,5 +1,5 @@
-//! The memory of answers in flight: what was rendered and no client has taken yet, over the whole process. A reader who
-//! does not read holds its answer until the connection's clock ends it, and has to hold no more than its share.
+//! Process-wide memory budget for responses in flight: rendered, but not yet sent to the client. A slow client occupies
+//! memory until the connection times out, so the budget is shared fairly between tenants.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -14,16 +14,16 @@ use roentgen_domain::ids::TenantId;
 
 use crate::problem::{Problem, ProblemCode};
 
-/// What all answers in flight may weigh, in bytes.
+/// Budget for all responses in flight, in bytes.
 const BUDGET: usize = 256 * 1024 * 1024;
-/// An answer up to this size, in bytes, is refused only if the whole budget is taken.
+/// Responses up to this size, in bytes, are rejected only if they exceed the free budget.
 const SMALL: usize = 16 * 1024;
 
-/// The budget. Clones share it.
+/// Response budget. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ResponseBudget(Arc<Mutex<BudgetState>>);
 
-/// On an answer to a GET: the request had an effect.
+/// Extension of a response to GET: the request had an effect.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EffectHappened;
 
@@ -34,8 +34,8 @@ struct BudgetState {
 }
 
 impl ResponseBudget {
-    /// Takes so many bytes of the budget, if they fit. No tenant may have more than it leaves to all others: one alone
-    /// gets a half, and whoever comes later gets a half of what is left.
+    /// Takes `bytes` from the budget if they fit. A tenant may hold at most as much as it leaves free for all others: a
+    /// single tenant gets half, and each further tenant half of the remainder.
     pub(crate) fn take(&self, tenant: Option<TenantId>, bytes: usize) -> Option<Share> {
         let mut ledger = self.ledger();
         if !ledger.fits(tenant, bytes) {
@@ -50,13 +50,13 @@ impl ResponseBudget {
         })
     }
 
-    /// Whether so many bytes would fit now.
+    /// Returns whether `bytes` would fit now.
     pub(crate) fn fit(&self, tenant: Option<TenantId>, bytes: usize) -> bool {
         self.ledger().fits(tenant, bytes)
     }
 
-    /// An answer, counted until its client has taken it. An answer to a read for which there is no room becomes a
-    /// problem; one that says what has happened is never refused.
+    /// Counts a response against the budget until it is sent. A read whose response does not fit gets a problem
+    /// instead; a response that reports an effect is never rejected.
     pub(crate) fn admit(
         &self,
         tenant: Option<TenantId>,
@@ -91,7 +91,7 @@ impl BudgetState {
     }
 }
 
-/// A part of the budget; free again when it is dropped.
+/// Part of the budget, released on drop.
 #[derive(Debug)]
 pub(crate) struct Share {
     answers: ResponseBudget,
@@ -100,7 +100,7 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// Bytes that hold the whole share until all of their copies are dropped.
+    /// Returns bytes that hold the whole share until all their copies are dropped.
     pub(crate) fn hold(self, bytes: Bytes) -> Bytes {
         Bytes::from_owner(BudgetedBody {
             bytes,
@@ -108,7 +108,7 @@ impl Share {
         })
     }
 
-    /// A part of the share, at most all of it.
+    /// Splits off part of the share, at most all of it.
     fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
@@ -154,7 +154,7 @@ fn counted(answer: Response, share: Share) -> Response {
     answer.map(|body| Body::new(CountedBody { body, share }))
 }
 
-/// A body whose parts are counted until they are sent: they hold their share wherever they are kept on their way.
+/// Body whose frames hold their part of the share until they are sent, wherever they are buffered.
 #[derive(Debug)]
 struct CountedBody {
     body: Body,

@@ -1,4 +1,4 @@
-//! What every handler works with.
+//! State shared by all handlers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::identity::TokenVerifier;
 use crate::pagination::Cursors;
 use crate::viewer::ViewerTokens;
 
-/// Long polls and event streams at once. They keep a place for minutes, so nobody waits for one.
+/// Limits of concurrent long polls and event streams. Each holds a slot for minutes, so none queues for a slot.
 const FOLLOWERS: Limits = Limits {
     shared: 4096,
     reserve: 1024,
@@ -36,19 +36,18 @@ const FOLLOWERS: Limits = Limits {
     waiting: 0,
 };
 
-/// Long pages that are read and rendered at once: as many as keep the processors busy. More of them only make
-/// everything else wait, since each of them takes milliseconds at a time; and a tenant's readers might all be busy with
-/// them.
+/// Limits of long pages that are read and rendered concurrently, enough to keep the processors busy. Each takes
+/// milliseconds of CPU time: more would delay all other requests, and could occupy all readers of a tenant.
 const LONG_PAGES: Limits = Limits {
     shared: 2,
     reserve: 1,
     little: 1,
     waiting: 4096,
 };
-/// How long a long page waits for its turn.
+/// Maximum time that a long page waits for its turn.
 const LONG_PAGE_TURN: Duration = Duration::from_secs(2);
 
-/// The program's parts, shared by all requests. A clone is one reference more.
+/// Components of the server, shared by all requests. A clone adds a reference.
 #[derive(Debug, Clone)]
 pub struct App(Arc<AppInner>);
 
@@ -60,46 +59,46 @@ impl std::ops::Deref for App {
     }
 }
 
-/// What every handler works with.
+/// State shared by all handlers.
 #[derive(Debug)]
 pub struct AppInner {
-    /// The log and everything over it.
+    /// Event store: log, keys and secrets.
     pub store: Store,
-    /// The write side.
+    /// Executor of commands.
     pub executor: Executor,
-    /// How far the read models are.
+    /// Progress of the read models.
     pub progress: ProjectionProgress,
-    /// What of them is parked.
+    /// Parked streams of the read models.
     pub parking: ParkedStreams,
-    /// How far the policies are.
+    /// Progress of the policies.
     pub policies: policies::PolicyProgress,
-    /// How far the relay is, where there is one.
+    /// Progress of the relay, if any.
     pub relay: Option<relay::RelayProgress>,
-    /// Who calls.
+    /// Verifier of bearer tokens.
     pub identity: TokenVerifier,
-    /// Who may look at which study's images.
+    /// Issuer and verifier of viewer tokens.
     pub(crate) viewer_tokens: ViewerTokens,
-    /// Where pages of lists end.
+    /// Encoder of pagination cursors.
     pub(crate) cursors: Cursors,
-    /// What bodies in flight may weigh.
+    /// Memory budget of request bodies in flight.
     pub(crate) bodies: Bodies,
-    /// What answers in flight may weigh.
+    /// Memory budget of responses in flight.
     pub(crate) answers: ResponseBudget,
-    /// How long what may take.
+    /// Configured timeouts.
     pub times: Timeouts,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
-    /// What `/metrics` shows.
+    /// Metrics of this process.
     pub metrics: Metrics,
-    /// Places for readers of the log that wait for events.
+    /// Slots for readers of the feed that wait for events.
     pub(crate) followers: FairShare,
     /// Turns for long pages.
     long_pages: FairShare,
-    /// Cancelled when the server is to stop: readiness fails, long answers end, nothing more is accepted.
+    /// Cancelled on shutdown: readiness fails, long responses end, new connections are not accepted.
     pub stop: CancellationToken,
 }
 
-/// The process's metrics.
+/// Prometheus metrics of the process.
 #[derive(Clone)]
 pub struct Metrics(pub PrometheusHandle);
 
@@ -109,35 +108,36 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-/// What follows the log.
+/// Consumers of the log.
 #[derive(Debug)]
 pub struct LogConsumers {
-    /// The read models.
+    /// Read models.
     pub projections: Vec<Arc<dyn Projection>>,
-    /// What policies are told.
+    /// Settings of the policies.
     pub policies: PolicySettings,
-    /// What the relay is told, where there is one.
+    /// Settings and signing key of the relay, if any.
     pub relay: Option<(relay::Settings, relay::EventKey)>,
 }
 
-/// Why the parts do not start.
+/// Failure to start the server.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The database.
+    /// Database error.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The keys.
+    /// Error of the patient keys or the master key.
     #[error(transparent)]
     Keys(#[from] KeyError),
 }
 
 impl App {
-    /// Reads of what a tenant has, in the tenant's turn.
+    /// Returns reads in the tenant's share.
     pub(crate) fn reads(&self, tenant: TenantId) -> Reads {
         Reads::of_tenant(&self.store, tenant)
     }
 
-    /// The turn to read and render a long page, kept until it is rendered. The system waits for none.
+    /// Waits for a turn to read and render a long page; the caller holds it until the page is rendered. Returns `None`
+    /// for the system, which needs no turn.
     pub(crate) async fn long_page(&self, party: ShareOwner) -> Result<Option<Share>, StoreError> {
         if party == ShareOwner::System {
             return Ok(None);
@@ -148,11 +148,11 @@ impl App {
         Ok(Some(share))
     }
 
-    /// Starts everything that runs over a database whose schema is up to date.
+    /// Starts all components on a database with an up-to-date schema.
     ///
     /// # Errors
     ///
-    /// [`StartError`] with the part that cannot start.
+    /// [`StartError`] of the component that cannot start.
     pub async fn start(
         engine: Arc<dyn Engine>,
         master: MasterKey,

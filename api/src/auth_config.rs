@@ -1,5 +1,5 @@
-//! How one logs in at a PACS (`auth_config`) or at a model (`endpoint_config.auth`). What it takes is written and never
-//! read: it goes from the body to the store's secrets, past the log.
+//! Authentication settings of a PACS (`auth_config`) or an AI model (`endpoint_config.auth`). Credentials are
+//! write-only: they go from the body to the stored secrets, never into the log.
 
 use std::fmt;
 
@@ -20,11 +20,11 @@ pub(crate) struct AuthConfigBody {
     /// none, basic, bearer or header.
     #[schema(required, value_type = String, example = "basic")]
     kind: Option<String>,
-    /// With basic.
+    /// User name (kind basic).
     username: Option<String>,
-    /// With basic.
+    /// Password (kind basic).
     password: Option<String>,
-    /// With bearer.
+    /// Bearer token (kind bearer).
     token: Option<String>,
     /// Header name (kind header).
     name: Option<String>,
@@ -38,16 +38,16 @@ impl fmt::Debug for AuthConfigBody {
     }
 }
 
-/// How one logs in, with what it takes.
+/// Validated authentication settings with credentials.
 #[derive(Debug)]
 pub(crate) struct ParsedAuth {
-    /// How.
+    /// Authentication scheme.
     pub(crate) kind: AuthKind,
-    /// What it takes: an object of the kind's members. `none` takes nothing.
+    /// Credentials as an object of the kind's members; `None` for kind `none`.
     pub(crate) secret: Option<SecretBytes>,
 }
 
-/// The members that go with a kind.
+/// Returns the members that a kind requires.
 const fn members_of(kind: AuthKind) -> &'static [&'static str] {
     match kind {
         AuthKind::None => &[],
@@ -58,7 +58,7 @@ const fn members_of(kind: AuthKind) -> &'static [&'static str] {
 }
 
 impl BodyValidator {
-    /// An `auth_config` at `pointer`. Each kind needs its own members and takes no other.
+    /// Validates an `auth_config` at `pointer`. Each kind requires its own members and accepts no others.
     pub(crate) fn auth_config(
         &mut self,
         pointer: &str,
@@ -97,7 +97,7 @@ impl BodyValidator {
     }
 }
 
-/// All of it will stand in a header (RFC 9110, section 5.5) one day.
+/// Validates text that will be sent in an HTTP header (RFC 9110, section 5.5).
 fn header_safe(name: &str, text: String) -> Result<String, String> {
     let text = Text::parse(text).map_err(|error| error.to_string())?;
     if text.as_str().chars().any(char::is_control) {

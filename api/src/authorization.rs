@@ -1,26 +1,26 @@
-//! Who may do what: the contract's role table (section 2), as one value.
+//! Roles, permissions and the role table of the contract (section 2).
 
 use serde::{Deserialize, Serialize};
 
-/// A role that a token may carry.
+/// Role in a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Orders examinations and reads what came of them.
+    /// Orders examinations and reads their results.
     Clinician,
-    /// Runs the scanners.
+    /// Operates the scanners.
     Technologist,
-    /// Reads and reports.
+    /// Reads studies and reports them.
     Radiologist,
     /// Computes AI results.
     AiWorker,
-    /// An EHR, a RIS or a gateway.
+    /// EHR, RIS or gateway.
     Integration,
     /// Reads everything, changes nothing.
     Auditor,
-    /// Runs a tenant.
+    /// Administers a tenant.
     Admin,
-    /// Runs the platform; of no tenant, and nothing clinical.
+    /// Operates the platform; belongs to no tenant and sees nothing clinical.
     Operator,
 }
 
@@ -30,7 +30,7 @@ roentgen_domain::wire_enum! {
         Operator = "operator";
 }
 
-/// A row of the table.
+/// Permission: a row of the role table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Permission {
     /// Read orders and the catalog.
@@ -57,38 +57,38 @@ pub enum Permission {
     ReadAiResults,
     /// Request and cancel AI tasks.
     RequestAiTasks,
-    /// Say how far an AI task is, and what came of it.
+    /// Update the status of AI tasks and add outputs.
     WriteAiResults,
-    /// Change where one reads, in the own reading profile.
+    /// Change the reading locations in the caller's own profile.
     WriteOwnProfile,
-    /// Read the worklist, and the critical results that were raised.
+    /// Read the worklist and raised critical results.
     ReadWorklist,
-    /// Create, cancel, re-prioritise worklist items; take them back, assign them on behalf.
+    /// Create, cancel and reprioritise worklist items; release and assign cases on behalf of radiologists.
     ManageWorklist,
     /// Claim cases.
     ClaimCases,
-    /// Release one's own cases, or as admin any.
+    /// Release the caller's own cases; admins, any case.
     ReleaseCases,
-    /// Begin and complete one's own cases, or as admin any.
+    /// Start and complete the caller's own cases; admins, any case.
     WorkOnCases,
-    /// Score cases with what is no catalog model's.
+    /// Contribute triage scores from sources other than catalog AI models.
     ContributeTriage,
     /// Read reports, released content only.
     ReadReports,
-    /// Read drafts, and what the machine says.
+    /// Read drafts and AI content.
     ReadDrafts,
-    /// Write, sign and cancel reports, add to them, log communications, judge AI suggestions.
+    /// Write, sign and cancel reports, add addenda, log communications, review AI suggestions.
     WriteReports,
     /// Read the event feed.
     ReadFeed,
     /// Read PHI in the event feed.
     ReadFeedPhi,
-    /// Run the platform: its projections, and metrics where they are not open.
+    /// Operate the platform: projections, and metrics unless they are open.
     OperatePlatform,
 }
 
 impl Permission {
-    /// Every row.
+    /// All permissions.
     pub const ALL: &'static [Self] = &[
         Self::ReadOrders,
         Self::CreateOrders,
@@ -118,7 +118,7 @@ impl Permission {
         Self::OperatePlatform,
     ];
 
-    /// The roles that have it.
+    /// Returns the roles that have the permission.
     pub const fn roles(self) -> &'static [Role] {
         use Role::{
             Admin, AiWorker, Auditor, Clinician, Integration, Operator, Radiologist, Technologist,
@@ -173,23 +173,23 @@ impl Permission {
         }
     }
 
-    /// Whether one of `roles` has it.
+    /// Returns whether one of `roles` has the permission.
     pub fn is_granted_to(self, roles: &[Role]) -> bool {
         roles.iter().any(|role| self.roles().contains(role))
     }
 }
 
-/// What a route asks of its caller.
+/// Access that a route requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteAccess {
-    /// Nothing, not even a token.
+    /// No token required.
     Public,
-    /// One of these; the handler may ask for a certain one, depending on the body.
+    /// One of these permissions; the handler may require a specific one, depending on the body.
     AnyOf(&'static [Permission]),
 }
 
 impl RouteAccess {
-    /// Whether a caller with these roles may go on to the handler.
+    /// Returns whether a caller with these roles may reach the handler.
     pub fn allows(self, roles: &[Role]) -> bool {
         match self {
             Self::Public => true,

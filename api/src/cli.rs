@@ -1,4 +1,4 @@
-//! The command line (contract, section 8).
+//! Command line of `roentgen` (contract, section 8).
 
 mod archive;
 mod export;
@@ -29,7 +29,7 @@ pub(crate) use serve::start;
 
 /// `EX_USAGE` of sysexits.h: the command line or the configuration is wrong.
 const EX_USAGE: u8 = 64;
-/// `EX_SOFTWARE`: something failed; 1 is `verify`'s own answer.
+/// `EX_SOFTWARE` of sysexits.h: the command failed. Exit code 1 is reserved for negative results, as of `verify`.
 const EX_SOFTWARE: u8 = 70;
 
 /// System of record for diagnostic imaging workflows.
@@ -106,12 +106,12 @@ impl Command {
     }
 }
 
-/// Runs one command.
+/// Runs one command with the read models of this release.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     run_with_projections(arguments, roentgen_projections::all).await
 }
 
-/// The same, as a release with these read models.
+/// Runs one command with the given read models.
 pub async fn run_with_projections(
     arguments: impl IntoIterator<Item = OsString>,
     projections: Projections,
@@ -210,7 +210,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
     }
 }
 
-/// A database that is there already: looking at one does not make one.
+/// Opens an existing database. Commands that only read must not create one.
 async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
     if let DatabaseUrl::Sqlite(path) = &config.database {
         anyhow::ensure!(path.exists(), "no database at {}", path.display());
@@ -218,7 +218,7 @@ async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
     Ok(config.database.connect().await?)
 }
 
-/// A database whose schema is up to date.
+/// Opens a database with an up-to-date schema.
 async fn open_migrated(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
     let engine = config.database.connect().await?;
     if config.migrate {
@@ -227,7 +227,7 @@ async fn open_migrated(config: &Config) -> anyhow::Result<Arc<dyn Engine>> {
     Ok(engine)
 }
 
-/// Migrations run with the owner's rights, and must not meet anybody else's code.
+/// Applies migrations, which run with the owner's rights and must not execute code of other roles.
 async fn migrate(engine: &dyn Engine) -> anyhow::Result<()> {
     engine.rights(Login::Owner).await?.check()?;
     Ok(engine.migrate().await?)

@@ -1,4 +1,4 @@
-//! A command on its way in: caller, terms and body; and its answer on the way out.
+//! Command request: caller, headers and body; and its response.
 
 mod arrival;
 mod body;
@@ -40,7 +40,7 @@ use crate::query_params::StrictQuery;
 use crate::render;
 use crate::routes::strip_version_prefix;
 
-/// A command's request, whole.
+/// Validated command request.
 #[derive(Debug)]
 pub(crate) struct CommandRequest {
     pub(crate) caller: Caller,
@@ -49,11 +49,11 @@ pub(crate) struct CommandRequest {
     path: String,
     headers: HeaderMap,
     body: Bytes,
-    /// What the query says beside the body, where it may say anything.
+    /// Raw query string, kept if the command accepts query parameters.
     query: Option<String>,
 }
 
-/// A command that may be told of in the query, too.
+/// Command request that also accepts query parameters.
 #[derive(Debug)]
 pub(crate) struct CommandRequestWithQuery {
     pub(crate) call: CommandRequest,
@@ -100,11 +100,11 @@ impl FromRequest<App> for CommandRequestWithQuery {
     }
 }
 
-/// A longer body, in bytes, is read on a thread that may block: it takes milliseconds, and others wait for the threads
-/// that serve.
+/// Length in bytes above which a body is processed on a blocking thread: it takes milliseconds, which would delay other
+/// requests on the async threads.
 const LONG: usize = 64 * 1024;
 
-/// Work on a body of this length.
+/// Runs `work`, on a blocking thread if `length` exceeds [`LONG`].
 async fn aside<T: Send + 'static>(
     length: usize,
     work: impl FnOnce() -> T + Send + 'static,
@@ -116,7 +116,7 @@ async fn aside<T: Send + 'static>(
     done.map_err(|error| Problem::internal(&error))
 }
 
-/// A request's body, as long and as heavy as its route takes it.
+/// Reads the body within the limits of its route.
 async fn arrived(
     app: &App,
     parts: &Parts,
@@ -129,7 +129,7 @@ async fn arrived(
 }
 
 impl CommandRequest {
-    /// Carries out a use case and answers with the resource: 200, or 201 with its place.
+    /// Executes a use case and returns the resource: 200, or 201 with `Location`.
     pub(crate) async fn run<U: UseCase>(
         &self,
         app: &App,
@@ -141,7 +141,7 @@ impl CommandRequest {
         Ok(respond(&outcome, answer, document))
     }
 
-    /// Carries out a use case that adds a part to its aggregate, and answers with that part: 201.
+    /// Executes a use case that adds a child to its aggregate; returns 201 with the child.
     pub(crate) async fn run_for_child<U: UseCase, P: Serialize>(
         &self,
         app: &App,
@@ -168,7 +168,7 @@ impl CommandRequest {
         Ok(response)
     }
 
-    /// Carries out a use case.
+    /// Executes a use case.
     pub(crate) async fn execute<U: UseCase>(
         &self,
         app: &App,
@@ -212,7 +212,7 @@ impl CommandRequest {
         )))
     }
 
-    /// What a repeat has to say, too: the body, and the query where it may say anything.
+    /// Returns the content that an idempotent retry must repeat: the body, and the query if it is accepted.
     fn idempotency_payload(&self) -> Cow<'_, [u8]> {
         match &self.query {
             None => Cow::Borrowed(&self.body),

@@ -1,5 +1,5 @@
-//! Configuration: flags, then `ROENTGEN_` environment, then defaults; checked whole, and all that is wrong named at
-//! once, before any port is bound.
+//! Configuration from flags, then `ROENTGEN_` environment variables, then defaults; validated completely before any
+//! port is bound. All errors are reported together.
 
 mod connections;
 mod dev;
@@ -42,7 +42,7 @@ pub use timeouts::{TimeoutOptions, Timeouts};
 
 use connections::PerAddress;
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Args, Clone)]
 pub struct Options {
     /// Database URL: sqlite://PATH or postgres://...
@@ -62,14 +62,14 @@ pub struct Options {
         global = true
     )]
     pub listen: String,
-    /// Loopback only, keys made up, and no token needed; the default if nothing is configured that belongs to
-    /// production.
+    /// Run in development mode: loopback only, generated keys, no token required; default if no production setting is
+    /// given.
     #[arg(long, env = "ROENTGEN_DEV", global = true)]
     pub dev: bool,
     /// Do not apply migrations on start.
     #[arg(long, env = "ROENTGEN_NO_MIGRATE", global = true)]
     pub no_migrate: bool,
-    /// The keys.
+    /// Secrets.
     #[command(flatten)]
     pub secrets: SecretOptions,
     /// Required `iss` claim.
@@ -78,7 +78,7 @@ pub struct Options {
     /// Required `aud` claim.
     #[arg(long, env = "ROENTGEN_JWT_AUDIENCE", global = true)]
     pub jwt_audience: Option<String>,
-    /// Take tokens for any `aud`, or for none: a secret that other services know too lets their tokens in.
+    /// Accept tokens with any or no `aud`; if other services share the secret, their tokens are accepted, too.
     #[arg(long, env = "ROENTGEN_ANY_AUDIENCE", global = true)]
     pub any_audience: bool,
     /// Serve /metrics without a token; always on in --dev.
@@ -94,7 +94,7 @@ pub struct Options {
         global = true
     )]
     pub services: Vec<ApiService>,
-    /// How many connections there may be.
+    /// Connection limits.
     #[command(flatten)]
     pub connections: ConnectionOptions,
     /// Timeouts.
@@ -108,7 +108,7 @@ pub struct Options {
     pub log: String,
 }
 
-/// The database's URL may hold a password, and the keys are secrets.
+/// Prints no values: the database URL may contain a password, and the keys are secret.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
@@ -119,47 +119,47 @@ impl fmt::Debug for Options {
 
 type Note<'a> = &'a mut dyn FnMut(&str, &dyn fmt::Display);
 
-/// The configuration in force.
+/// Effective configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// Where the log is.
+    /// Database that holds the log.
     pub database: DatabaseUrl,
     /// Address to listen on.
     pub listen: SocketAddr,
-    /// Whether callers without a token are let in as admin.
+    /// Whether callers without a token are accepted as admin.
     pub dev: Dev,
-    /// Whether to migrate at start.
+    /// Whether to apply migrations on start.
     pub migrate: bool,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
     /// API services to serve, comma-separated.
     pub services: Vec<ApiService>,
-    /// Signs and checks tokens; there is one for every command that does.
+    /// Secret that signs and verifies tokens; present for every command that does so.
     pub jwt_secret: Option<SecretString>,
-    /// What tokens must say besides.
+    /// Further requirements on tokens.
     pub expected: TokenRequirements,
-    /// Wraps patients' keys; there is one for every command that serves.
+    /// Key that wraps patient keys; present for every command that serves.
     pub master_key: Option<MasterKey>,
-    /// How many connections there may be from one address.
+    /// Connection limits per address.
     pub(crate) connections: PerAddress,
     /// Timeouts.
     pub times: Timeouts,
-    /// Where events go, if anywhere.
+    /// Settings of the NATS relay, if any.
     pub nats: Option<relay::Settings>,
-    /// The key that signs those events.
+    /// File with the key that signs published events.
     pub(crate) event_key: EventKeyFile,
-    /// Where each key came from, for `roentgen config`.
+    /// Source of each key, shown by `roentgen config`.
     pub sources: KeySources,
-    /// What is logged.
+    /// Log filter.
     pub log: EnvFilter,
-    /// The read models of this release.
+    /// Read models of this release.
     pub projections: Projections,
 }
 
-/// The read models of a release.
+/// Constructor of a release's read models.
 pub type Projections = fn() -> Vec<Arc<dyn Projection>>;
 
-/// Everything that is wrong with the configuration.
+/// All errors in the configuration.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigErrors(pub Vec<String>);
 
@@ -172,8 +172,8 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 impl Options {
-    /// The configuration, or everything that is wrong with it. In `--dev`, keys that are not given are generated and
-    /// kept in the data directory.
+    /// Resolves and validates the configuration, or returns all errors. In `--dev`, missing keys are generated and
+    /// stored in the data directory.
     pub(crate) fn resolve(&self, purpose: Purpose) -> Result<Config, ConfigErrors> {
         let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
         let mut wrong = environment::unknown(names.iter().map(OsString::as_os_str));
@@ -237,7 +237,7 @@ impl Options {
         })
     }
 
-    /// A tool lets nobody in, and its keys are its own matter.
+    /// Decides whether dev mode is on. A tool accepts no callers, so a missing JWT secret is no error for it.
     fn decide_dev(&self, purpose: Purpose, note: Note<'_>) -> Dev {
         match (Dev::from_options(self), purpose) {
             (Ok(dev), _) => dev,
@@ -278,7 +278,7 @@ impl Options {
     }
 }
 
-/// Beside the SQLite file; `data/` under the working directory otherwise.
+/// Returns the data directory: the SQLite file's directory, else `data/` in the working directory.
 fn data_directory(database: &DatabaseUrl) -> PathBuf {
     match database {
         DatabaseUrl::Sqlite(path) => path.parent().map(PathBuf::from).unwrap_or_default(),
@@ -287,7 +287,7 @@ fn data_directory(database: &DatabaseUrl) -> PathBuf {
 }
 
 impl Config {
-    /// For the demo: all services, callers without tokens, on loopback, and on a free port where it does not serve on.
+    /// Applies the demo's settings: all services, no tokens, loopback, and a free port with `once`.
     pub(crate) fn apply_demo_defaults(&mut self, once: bool) {
         self.dev = Dev::Explicit;
         self.services = ApiService::value_variants().to_vec();
@@ -296,34 +296,34 @@ impl Config {
         }
     }
 
-    /// Whether the master key was configured, and not made up.
+    /// Returns whether the master key was configured, not generated.
     pub(crate) fn master_key_is_given(&self) -> bool {
         self.sources.master_key == KeySource::Configured
     }
 
-    /// The secret that tokens are signed with.
+    /// Returns the secret that signs tokens.
     ///
     /// # Errors
     ///
-    /// A command that signs or checks tokens was resolved as one that does not.
+    /// The configuration was resolved for a command that neither signs nor verifies tokens.
     pub(crate) fn jwt_secret(&self) -> anyhow::Result<&SecretString> {
         self.jwt_secret
             .as_ref()
             .context("no JWT secret is configured")
     }
 
-    /// The key that wraps patients' keys.
+    /// Returns the key that wraps patient keys.
     ///
     /// # Errors
     ///
-    /// A command that serves was resolved as one that does not.
+    /// The configuration was resolved for a command that does not serve.
     pub(crate) fn master_key(&self) -> anyhow::Result<&MasterKey> {
         self.master_key
             .as_ref()
             .context("no master key is configured")
     }
 
-    /// Checks callers' tokens.
+    /// Returns the verifier of bearer tokens.
     ///
     /// # Errors
     ///
@@ -338,7 +338,7 @@ impl Config {
     }
 }
 
-/// The configuration as `roentgen config` shows it: secrets by their source only.
+/// Prints the configuration for `roentgen config`, with the source of each secret instead of its value.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let none = || "(any)".to_owned();

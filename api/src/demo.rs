@@ -1,5 +1,5 @@
-//! `roentgen demo`: the imaging workflow and the AI workflow, played through the server's own HTTP API by people and
-//! programs with roles, in a tenant of their own, and the trail they left.
+//! `roentgen demo`: runs the imaging and AI workflows through the server's HTTP API, with users and services of several
+//! roles in a new tenant, and prints the resulting events.
 
 mod ai;
 mod audit_trail;
@@ -18,7 +18,7 @@ use crate::config::Config;
 use client::DemoClient;
 use users::DemoUsers;
 
-/// Plays, shows the trail, verifies the log; then serves on, or exits.
+/// Runs the workflows, prints the audit trail and verifies the log; then keeps serving, or exits.
 pub(crate) async fn run(mut config: Config, once: bool) -> anyhow::Result<ExitCode> {
     config.apply_demo_defaults(once);
     let running = start(&config).await?;

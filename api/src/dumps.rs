@@ -1,12 +1,12 @@
-//! Keys and names are in this process's memory: no crash and no debugger of the same user writes them to a file.
+//! Keeps keys and PHI out of core dumps and away from debuggers of the same user.
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-/// Forbids core dumps, and other processes of this user to look into this one.
+/// Disables core dumps, and access to this process by other processes of the same user.
 ///
 /// # Errors
 ///
-/// The system's own reason; the program works without.
+/// The system's error; the program also works without this protection.
 pub(crate) fn forbid() -> rustix::io::Result<()> {
     let none = Rlimit {
         current: Some(0),

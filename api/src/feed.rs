@@ -1,7 +1,6 @@
-//! `GET /events`: the log as its readers see it, in position order.
+//! `GET /events`: the log in position order, as NDJSON pages or server-sent events.
 //!
-//! Pages of NDJSON, or server-sent events. Envelopes are laid together from the stored bytes: a payload is never parsed
-//! on its way out unless PHI is asked for.
+//! Envelopes are assembled from the stored bytes: payloads are parsed only if PHI is requested.
 
 mod chunks;
 mod envelope;
@@ -31,19 +30,19 @@ use crate::query_params::StrictQuery;
 use chunks::Chunks;
 use phi_visibility::PhiVisibility;
 
-/// How often a waiting reader looks for what other nodes wrote.
+/// Interval at which a waiting reader polls for events of other nodes.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const DEFAULT_LIMIT: u32 = 500;
 const MAX_LIMIT: u32 = 5000;
 const MAX_WAIT_SECS: u64 = 60;
 
-/// How many events a reader may be behind and have its page at once: they may be 256 KiB each.
+/// Maximum lag in events at which a reader needs no long-page turn: events may be 256 KiB each.
 const FOLLOWS_CLOSELY: u64 = 16;
 
-/// A page, and the turns that are kept until it is rendered.
+/// Page with the turns that are held until it is rendered.
 type PageWithTurns<'a> = (LogPage, (ReadTurn<'a>, Option<Share>));
 
-/// What a reader of the log asks for.
+/// Parsed feed request.
 #[derive(Debug, Clone)]
 struct FeedRequest {
     after: u64,
@@ -51,7 +50,7 @@ struct FeedRequest {
     wait: Duration,
     filter: LogFilter,
     phi: PhiVisibility,
-    /// When the reader's token ends, and with it the answer.
+    /// Expiry of the reader's token, which ends the response.
     ends: Option<Instant>,
 }
 
@@ -75,7 +74,7 @@ pub(crate) async fn events(
         if let Some(position) = last_event_id(&headers)? {
             subscription.after = position;
         }
-        // Once an answer has begun it cannot say what is wrong any more.
+        // After the response has started, an error can no longer be reported.
         logged::reaches(&app, &reads, subscription.after).await?;
         reads
             .page(subscription.after, 1, &subscription.filter)
@@ -92,7 +91,7 @@ pub(crate) async fn events(
     };
     let mut body = Chunks::default();
     let pace = YieldPacer::begin();
-    // Each event is let go when it is rendered: the page is in memory once.
+    // Each event is dropped once rendered, so that the page is in memory only once.
     for event in page.events {
         let line = body.line();
         envelope::write(line, &event, subscription.phi, &app.store.keyring).await?;
@@ -161,7 +160,7 @@ impl FeedRequest {
         Ok(subscription)
     }
 
-    /// Reads of what the subscriber may see: its tenant's log, or, for an operator, everybody's.
+    /// Returns reads of the log that the subscriber may see: its tenant's, or the whole log for an operator.
     fn reads(&self, app: &App) -> Reads {
         match self.filter.tenant_id {
             Some(tenant) => app.reads(tenant),
@@ -175,7 +174,7 @@ impl FeedRequest {
             .map_or(ShareOwner::System, ShareOwner::Tenant)
     }
 
-    /// A place among the readers that wait, for as long as this one does.
+    /// Takes a slot among waiting readers, held while this reader waits.
     fn place(&self, app: &App) -> Result<Share, Problem> {
         app.followers.try_enter(self.party(), 1).map_err(|_| {
             let detail = "too many of the tenant's readers wait for events; try again later";
@@ -183,12 +182,12 @@ impl FeedRequest {
         })
     }
 
-    /// Whether the reader's token has ended.
+    /// Returns whether the reader's token has expired.
     fn has_ended(&self) -> bool {
         self.ends.is_some_and(|ends| ends <= Instant::now())
     }
 
-    /// A page of what is there. Only who follows the log closely waits for no turn of the long pages.
+    /// Reads a page of existing events. Readers close to the head need no long-page turn.
     async fn look<'a>(&self, app: &App, reads: &'a Reads) -> Result<PageWithTurns<'a>, StoreError> {
         let behind = app.store.tail.head().borrow().saturating_sub(self.after);
         let long = if behind > FOLLOWS_CLOSELY && self.limit > 1 {
@@ -201,8 +200,7 @@ impl FeedRequest {
         Ok((page, (turn, long)))
     }
 
-    /// The next page, with the turn that it is rendered in; at the log's end it waits for one, as long as the reader
-    /// asked.
+    /// Returns the next page with its turn. At the head of the log, waits for events up to the requested time.
     async fn page<'a>(
         &mut self,
         app: &App,
@@ -216,7 +214,7 @@ impl FeedRequest {
             let looked = self.look(app, reads).await;
             let is_over = Instant::now() >= deadline || app.stop.is_cancelled();
             match looked {
-                // Whoever waits for events waits for the tenant's turn, too.
+                // A reader that waits for events also waits for the tenant's turn.
                 Err(StoreError::Unavailable(Unavailable::Crowded)) if !is_over => {}
                 Err(error) => return Err(error.into()),
                 Ok((page, turn)) => {

@@ -1,4 +1,4 @@
-//! `/health/*` and `/metrics`.
+//! Handlers of `/health/*` and `/metrics`.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ use crate::command_request::json;
 use crate::logged;
 use crate::problem::{Problem, ProblemCode};
 
-/// How long the database may take to say how things stand.
+/// Maximum time for the database to report the status.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The process runs.
+/// Reports that the process runs.
 #[utoipa::path(get, path = "/health/live", responses((status = 200)))]
 pub(crate) async fn live() -> Response {
     json(StatusCode::OK, json!({ "status": "live" }).to_string())
 }
 
-/// The process can do its work: the database answers, the read models fit the log, and no patient's key is missing. How
-/// far the relay is stands beside and the number of parked streams; neither affects readiness, since commands and reads
-/// continue without NATS and past parked streams.
+/// Reports readiness: the database responds, the read models match the log, and no patient key is missing. The response
+/// also shows the relay's progress and the number of parked streams; neither affects readiness, since commands and
+/// reads continue without NATS and past parked streams.
 #[utoipa::path(get, path = "/health/ready",
     responses((status = 200), (status = 503)))]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
@@ -54,7 +54,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     Ok(json(StatusCode::OK, body))
 }
 
-/// No key is missing of those that this process has needed since it started.
+/// Checks that none of the keys needed since the start of this process is missing.
 async fn all_keys_are_there(app: &App) -> Result<(), Problem> {
     let Store {
         engine, keyring, ..
@@ -83,7 +83,7 @@ struct Readiness {
 }
 
 impl Readiness {
-    /// As the database says: what this node believes of the read models may be a second old, or older than a crash.
+    /// Reads the status from the database: this node's view of the read models may be a second old, or predate a crash.
     async fn check(app: &App) -> Result<Self, Problem> {
         let read_models = app.parking.status().await?;
         let mut models = read_models.models.iter();
@@ -110,7 +110,7 @@ impl Readiness {
     }
 }
 
-/// How far the relay is, and why it stands still where it does.
+/// Progress of the relay, and the reason if it is halted.
 #[derive(Serialize)]
 struct RelayHealth {
     published: u64,
@@ -134,7 +134,7 @@ impl RelayHealth {
     }
 }
 
-/// Prometheus text.
+/// Returns metrics in Prometheus text format.
 #[utoipa::path(get, path = "/metrics",
     responses((status = 200, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
@@ -148,7 +148,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
     (kind, app.metrics.0.render()).into_response()
 }
 
-/// Over all nodes, as of now. What the database does not say in time is not known, and NaN.
+/// Measures the read models over all nodes. If the database does not respond in time, the value is NaN.
 async fn measure_read_models(app: &App) {
     let standing = tokio::time::timeout(STATUS_TIMEOUT, app.parking.status()).await;
     let standing = standing.ok().and_then(Result::ok);
@@ -162,7 +162,7 @@ async fn measure_read_models(app: &App) {
     }
 }
 
-/// The same of the policies.
+/// Measures the policies in the same way.
 async fn measure_policies(app: &App) {
     let lag = tokio::time::timeout(STATUS_TIMEOUT, policies::lag(&app.store)).await;
     let lag = lag.ok().and_then(Result::ok);

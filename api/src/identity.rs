@@ -1,4 +1,4 @@
-//! Who calls: bearer JSON Web Tokens (RFC 7519), checked against one pinned key and algorithm.
+//! Authentication of callers: bearer JSON Web Tokens (RFC 7519), verified with one pinned key and algorithm.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,28 +17,28 @@ use uuid::Uuid;
 use crate::authorization::{Permission, Role};
 use crate::problem::{Problem, ProblemCode};
 
-/// The tenant of `--dev` callers who name none.
+/// Tenant of `--dev` callers that name none.
 pub const DEFAULT_TENANT: Uuid = Uuid::from_u128(1);
-/// How many seconds the clocks of who makes tokens and of this process may differ.
+/// Tolerated clock difference to the token issuer, in seconds.
 const LEEWAY_SECS: u64 = 30;
 const TENANT_HEADER: &str = "x-tenant-id";
-/// The longest subject or name, in characters.
+/// Maximum length of subject and name, in characters.
 const LONGEST_TEXT: usize = 255;
 
-/// Who calls.
+/// Authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The token's subject.
+    /// Subject of the token.
     pub sub: String,
-    /// Whose data the caller sees; the operator has none.
+    /// Tenant of the caller; `None` for operators.
     pub tenant: Option<TenantId>,
-    /// What the caller is.
+    /// Effective roles of the caller.
     pub roles: Vec<Role>,
     /// The practitioner behind the token.
     pub practitioner_id: Option<PractitionerId>,
-    /// A name to show.
+    /// Display name.
     pub name: Option<String>,
-    /// When the token ends, in seconds since the Unix epoch; `None` for a `--dev` caller without one.
+    /// Expiry of the token in seconds since the Unix epoch; `None` for a `--dev` caller without a token.
     pub expires: Option<i64>,
 }
 
@@ -78,11 +78,11 @@ impl Caller {
         ))
     }
 
-    /// Checks a `tenant_id` in body or query against the caller's.
+    /// Checks a `tenant_id` in body or query against the caller's tenant.
     ///
     /// # Errors
     ///
-    /// 403 `other_tenant` if it is another one.
+    /// 403 `other_tenant` if it differs.
     pub fn require_tenant(&self, named: Option<Uuid>) -> Result<(), Problem> {
         let own = self.tenant.map(TenantId::as_uuid);
         if named.is_none() || named == own {
@@ -94,7 +94,7 @@ impl Caller {
         ))
     }
 
-    /// When the token is not accepted any more, on this process's clock.
+    /// Returns the time from which the token is rejected, on this process's clock.
     pub fn ends(&self) -> Option<Instant> {
         let last_second = self.expires?.saturating_add(LEEWAY_SECS.cast_signed());
         let ends = last_second.saturating_add(1).saturating_mul(1000);
@@ -102,7 +102,7 @@ impl Caller {
         Instant::now().checked_add(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
     }
 
-    /// As the log keeps it.
+    /// Returns the actor as stored in the log.
     pub fn actor(&self) -> Actor {
         Actor {
             sub: self.sub.clone(),
@@ -124,7 +124,7 @@ impl Caller {
     }
 }
 
-/// What we read of a token; `nbf`, `iss` and `aud` are for the validation.
+/// Claims read from a token; `nbf`, `iss` and `aud` are checked by the validation.
 #[derive(Debug, Deserialize)]
 struct JwtClaims {
     sub: String,
@@ -136,7 +136,7 @@ struct JwtClaims {
     name: Option<String>,
 }
 
-/// What we put into a token.
+/// Claims written to a token.
 #[derive(Debug, Serialize)]
 struct MintedClaims<'a> {
     sub: String,
@@ -152,7 +152,7 @@ struct MintedClaims<'a> {
     aud: Option<&'a str>,
 }
 
-/// Checks tokens, and in `--dev` stands in for them.
+/// Verifier of tokens; in `--dev`, also accepts requests without one.
 #[derive(Clone)]
 pub struct TokenVerifier {
     key: DecodingKey,
@@ -168,17 +168,17 @@ impl fmt::Debug for TokenVerifier {
     }
 }
 
-/// What a token must say besides.
+/// Further requirements on tokens.
 #[derive(Debug, Clone, Default)]
 pub struct TokenRequirements {
-    /// `iss`.
+    /// Required `iss` claim, if any.
     pub issuer: Option<String>,
-    /// `aud`.
+    /// Required `aud` claim, if any.
     pub audience: Option<String>,
 }
 
 impl TokenVerifier {
-    /// Tokens signed with a shared secret (HS256).
+    /// Creates a verifier of tokens signed with a shared secret (HS256).
     pub fn with_shared_secret(
         secret: &SecretString,
         expected: &TokenRequirements,
@@ -208,12 +208,12 @@ impl TokenVerifier {
         }
     }
 
-    /// Whether a caller without a token is let in.
+    /// Returns whether callers without a token are accepted.
     pub(crate) const fn is_dev(&self) -> bool {
         self.dev
     }
 
-    /// Identifies the caller of a request by its headers. A token that is sent is always verified.
+    /// Identifies the caller of a request by its headers. A token, if sent, is always verified.
     ///
     /// # Errors
     ///
@@ -235,7 +235,7 @@ impl TokenVerifier {
     fn by_token(&self, token: &str) -> Result<Caller, Problem> {
         let decoded = decode::<JwtClaims>(token, &self.key, &self.validation);
         let decoded = decoded.map_err(|_| unauthenticated())?;
-        // A token with an extension that must be understood is refused (RFC 7515, section 4.1.11): none is known here.
+        // A token with a critical extension is rejected (RFC 7515, section 4.1.11): this release supports none.
         if decoded.header.crit.is_some() {
             return Err(unauthenticated());
         }
@@ -258,8 +258,8 @@ impl TokenVerifier {
     }
 }
 
-/// The roles that count, each once: without a tenant the operator's and no other, since any other would reach into
-/// every tenant; with a tenant any but the operator's, who runs the platform and belongs to no tenant.
+/// Returns the effective roles without duplicates. Without a tenant, only the operator role counts, since any other
+/// role would reach into every tenant. With a tenant, any role but operator counts: operators belong to no tenant.
 fn effective_roles(known: impl Iterator<Item = Role>, tenant: Option<TenantId>) -> Vec<Role> {
     let mut roles = Vec::new();
     for role in known {
@@ -270,24 +270,24 @@ fn effective_roles(known: impl Iterator<Item = Role>, tenant: Option<TenantId>) 
     roles
 }
 
-/// The role of this name. Names in tokens are exact.
+/// Parses a role name. Names in tokens are case-sensitive.
 fn role(name: &str) -> Option<Role> {
     Role::parse(name).filter(|role| role.to_string() == name)
 }
 
-/// Whether a token may name this subject: the audit trail repeats it in every event of the caller, and must not take it
-/// for the program's own.
+/// Returns whether a token may have this subject. The audit trail repeats the subject in every event of the caller, and
+/// must not confuse the caller with the system.
 fn is_subject(sub: &str) -> bool {
     is_line(sub) && !sub.is_empty() && sub != Actor::SYSTEM && sub.trim() == sub
 }
 
-/// Whether a text is short enough and on one line, as what every event of the caller repeats has to be.
+/// Returns whether a text is short enough and on one line: every event of the caller repeats it.
 fn is_line(text: &str) -> bool {
     let length = text.chars().take(LONGEST_TEXT + 1).count();
     length <= LONGEST_TEXT && !text.chars().any(char::is_control)
 }
 
-/// The token of an `Authorization: Bearer` header.
+/// Returns the token of an `Authorization: Bearer` header.
 pub(crate) fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -309,16 +309,16 @@ fn tenant_from_header(headers: &HeaderMap) -> Result<TenantId, Problem> {
     named.ok_or_else(|| Problem::new(ProblemCode::InvalidHeader, "X-Tenant-Id must be a UUID"))
 }
 
-/// Whom a token is made for.
+/// Claims of a new token.
 #[derive(Debug, Clone)]
 pub struct TokenGrant {
-    /// What it may.
+    /// Roles of the token.
     pub roles: Vec<Role>,
-    /// Whose data it sees; none for the operator.
+    /// Tenant of the token; `None` for operators.
     pub tenant: Option<Uuid>,
-    /// The practitioner behind it.
+    /// Practitioner behind the token.
     pub practitioner: Option<Uuid>,
-    /// How long it lasts.
+    /// Lifetime of the token.
     pub ttl: Duration,
 }
 

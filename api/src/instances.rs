@@ -1,4 +1,4 @@
-//! `/pacs/instances`.
+//! Handlers of `/pacs/instances`.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::read_request::ReadRequest;
 use crate::studies::InstanceBody;
 
 const COLLECTION: &str = "/pacs/instances";
-/// How long the series is looked for.
+/// Maximum time to wait for the series in the read models.
 const READ_MODEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Adds one instance to a series.
@@ -52,9 +52,8 @@ pub(crate) async fn create(
     call.run_for_child(&app, &add, part).await
 }
 
-/// The study that a series belongs to. A series' id does not tell; its row does, as soon as it is there. Where it is
-/// not, the read models are waited for, up to the log's end: a series that another node has just answered for is found
-/// too.
+/// Returns the study of a series, which only the series' row names. If the row does not exist yet, waits until the read
+/// models reach the head, so that a series just acknowledged by another node is found.
 async fn study_of(app: &App, tenant: TenantId, series: Uuid) -> Result<StudyId, Problem> {
     logged::fits_models(app)?;
     if let Some(study) = row_of(app, tenant, series).await? {

@@ -1,5 +1,5 @@
-//! Roentgen over HTTP: the only crate that knows it. Routes, identity, problem documents, the event feed, and the
-//! program `roentgen`.
+//! HTTP API of Roentgen, the only crate that knows HTTP: routes, authentication, problem documents, the event feed, and
+//! the program `roentgen`.
 
 mod admin_projections;
 mod admission;
@@ -45,12 +45,12 @@ mod validation;
 mod viewer;
 mod worklist;
 
-/// A quarter of a request's time went into glibc's allocator (`perf record`, POST order at 64 connections).
+/// mimalloc: glibc's allocator took a quarter of a request's time (`perf record`, POST order at 64 connections).
 #[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Counts what a test allocates: nextest runs each in a process of its own.
+/// Measures the allocations of a test: nextest runs each test in its own process.
 #[cfg(test)]
 #[global_allocator]
 static ALLOCATED: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;

@@ -1,13 +1,13 @@
-//! Whether the log has what clients and read models say of it: the positions that they name.
+//! Checks that the log has reached the positions that clients and read models name.
 
 use roentgen_store::reads::Reads;
 
 use crate::app::App;
 use crate::problem::{Problem, ProblemCode};
 
-/// Refuses a position that the log has not reached: whoever names one has seen events that the log does not have any
-/// more (it was restored from an older backup), or means another log. The database is asked only where this node does
-/// not know of the position yet: another node may have written it.
+/// Rejects a position that the log has not reached. Such a caller has seen events that the log lost in a restore from
+/// an older backup, or means a different log. The database is queried only if this node does not know the position yet:
+/// another node may have written it.
 pub(crate) async fn reaches(app: &App, reads: &Reads, position: u64) -> Result<(), Problem> {
     if position <= *app.store.tail.head().borrow() {
         return Ok(());
@@ -24,7 +24,7 @@ pub(crate) async fn reaches(app: &App, reads: &Reads, position: u64) -> Result<(
     Err(Problem::new(ProblemCode::BeyondLog, detail))
 }
 
-/// Refuses to read from read models that do not fit the log: they show what is in no log any more, and not what is.
+/// Rejects reads while the read models are ahead of the log: they would show events that the log no longer contains.
 pub(crate) fn fits_models(app: &App) -> Result<(), Problem> {
     match app.progress.halt_reason() {
         Some(refused) => Err(Problem::new(ProblemCode::Unavailable, refused.to_string())),

@@ -1,4 +1,4 @@
-//! The program `roentgen`.
+//! Program `roentgen`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The outermost layer: ids, the log line, the metrics, every problem's last form, and what every answer says to
+//! Request middleware around every route: ids, logging, metrics, final form of problems, and default headers for
 //! browsers and caches.
 
 use std::panic::AssertUnwindSafe;
@@ -21,10 +21,10 @@ use crate::serve::Reserve;
 
 const REQUEST_ID: &str = "x-request-id";
 const CORRELATION_ID: &str = "x-correlation-id";
-/// A body up to this many bytes comes with its head, and does no harm unread.
+/// Maximum length in bytes of a body that can be left unread without harm: it arrives together with its headers.
 const SMALL_BODY: u64 = 4096;
-/// What an answer says where its handler says nothing else: answers hold PHI and are not kept, and nothing in one is
-/// run or shown as anything but what it is.
+/// Default response headers. Responses contain PHI and must not be cached; browsers must not execute them or guess
+/// another content type.
 static UNLESS_SAID: [(HeaderName, HeaderValue); 4] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (
@@ -41,7 +41,7 @@ static UNLESS_SAID: [(HeaderName, HeaderValue); 4] = [
     ),
 ];
 
-/// Around every request.
+/// Wraps every request.
 pub(crate) async fn request_context(
     State(app): State<App>,
     mut request: Request,
@@ -98,7 +98,7 @@ pub(crate) async fn request_context(
     response
 }
 
-/// Refuses everything but health on a connection that is one too many.
+/// Rejects requests other than health checks on a connection beyond the limits.
 fn within_the_limits(request: &Request) -> Result<(), Problem> {
     let is_health = strip_version_prefix(request.uri().path()).starts_with("/health/");
     match request.extensions().get::<Reserve>() {
@@ -109,8 +109,8 @@ fn within_the_limits(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// The caller's correlation id. Where it sent none, or one that is no UUID (gateways write ids of their own kind into
-/// the header), the request's own, which the handlers then find in the header.
+/// Returns the caller's correlation id, or the request id if the caller's is missing or not a UUID (gateways send ids
+/// in other formats). Handlers read the result from the header.
 fn correlation(headers: &mut HeaderMap, request_id: &str) -> String {
     let given = headers
         .get(CORRELATION_ID)
@@ -122,8 +122,8 @@ fn correlation(headers: &mut HeaderMap, request_id: &str) -> String {
     id
 }
 
-/// Whether a refusal may come before the body was read. The connection ends with it then, and the client has to be
-/// told, or it sends its next request into a connection that is being closed.
+/// Returns whether a rejection may be sent before the body is read. The connection then closes, and the client must be
+/// told: otherwise it sends its next request into a closing connection.
 fn can_leave_body_unread(request: &Request) -> bool {
     let headers = request.headers();
     let length = headers.get(header::CONTENT_LENGTH);
@@ -133,12 +133,12 @@ fn can_leave_body_unread(request: &Request) -> bool {
     is_http_1(request) && (large || chunked)
 }
 
-/// HTTP/2 has other words for a connection's end, and hyper says them.
+/// Returns whether the request is HTTP/1. HTTP/2 signals the end of a connection differently, and hyper does so.
 fn is_http_1(request: &Request) -> bool {
     request.version() <= Version::HTTP_11
 }
 
-/// The route's template: ids in paths are no labels.
+/// Returns the route template for labels, which must not contain ids.
 fn route(request: &Request) -> String {
     let path = request.extensions().get::<MatchedPath>();
     path.map_or("(none)", |path| strip_version_prefix(path.as_str()))

@@ -1,4 +1,4 @@
-//! `/imaging/modalities`.
+//! Handlers of `/imaging/modalities`.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -30,24 +30,24 @@ pub(crate) struct NewModality {
     /// Display name.
     #[schema(required, value_type = String, example = "Computed tomography")]
     name: Option<String>,
-    /// More about it.
+    /// Free-text description.
     description: Option<String>,
-    /// Whether it can be used; default true.
+    /// Whether the entry is active; default true.
     is_active: Option<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
-/// Members of a modality to change; `null` takes an optional one away. Its code never changes.
+/// Changes to a modality; `null` removes an optional member. `code` cannot be changed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModalityChanges {
-    /// A new name.
+    /// Display name.
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     name: Change<String>,
-    /// A new description.
+    /// Free-text description.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     description: Change<String>,
@@ -121,7 +121,7 @@ pub(crate) async fn create(
     .await
 }
 
-/// Modalities, newest first.
+/// Lists modalities, newest first.
 #[utoipa::path(get, path = "/imaging/modalities",
     params(("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [ModalityDocument])))]
@@ -139,7 +139,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     .await
 }
 
-/// One modality.
+/// Returns a modality.
 #[utoipa::path(get, path = "/imaging/modalities/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = ModalityDocument)))]
@@ -152,7 +152,7 @@ pub(crate) async fn one(
         .await
 }
 
-/// Changes a modality.
+/// Updates a modality.
 #[utoipa::path(patch, path = "/imaging/modalities/{id}",
     params(("id" = Uuid, Path)), request_body = ModalityChanges,
     responses((status = 200, body = ModalityDocument)))]

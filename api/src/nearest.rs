@@ -1,9 +1,9 @@
-//! What a client may have meant by a name that is not known here. What it sent is not repeated.
+//! Suggestions for unknown names sent by a client. The client's text is never repeated.
 
-/// A name that is longer than this is not compared: names of ours are shorter, and comparing costs the product of both.
+/// Maximum length in bytes of a compared name. Known names are shorter, and the cost is the product of both lengths.
 const COMPARED: usize = 64;
 
-/// Says that a name is not known, and the nearest one that is; or all of them, where none is near.
+/// Returns a message for an unknown name: suggests the nearest known name, or lists all if none is near.
 pub(crate) fn hint<N: AsRef<str>>(sent: &str, known: &[N]) -> String {
     if let Some(nearest) = nearest(sent, known) {
         return format!("unknown name; did you mean {nearest}?");
@@ -15,7 +15,7 @@ pub(crate) fn hint<N: AsRef<str>>(sent: &str, known: &[N]) -> String {
     }
 }
 
-/// The name that takes the fewest changes, where these are few for its length.
+/// Returns the known name with the fewest edits, if these are few for its length.
 fn nearest<'a, N: AsRef<str>>(sent: &str, known: &'a [N]) -> Option<&'a str> {
     if sent.len() > COMPARED {
         return None;

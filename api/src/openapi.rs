@@ -1,4 +1,4 @@
-//! `/openapi.json`, a page that renders it, and the pages of the problems.
+//! OpenAPI document, the page that renders it, and the pages of the problem types.
 
 mod documents;
 mod parameters;
@@ -35,7 +35,7 @@ use crate::command_request::json;
 use crate::problem::{Problem, ProblemCode};
 use crate::routes::{Endpoint, endpoints};
 
-/// The whole description, from the routes themselves.
+/// Returns the OpenAPI document, built from the routes.
 pub fn describe() -> OpenApi {
     let mut api = Schemas::openapi();
     api.info = InfoBuilder::new()
@@ -70,7 +70,7 @@ pub fn describe() -> OpenApi {
     api
 }
 
-/// The chapter of the description that a path belongs to.
+/// Returns the tag of the operations on a path.
 fn tag_for_path(path: &str) -> &'static str {
     if path.starts_with("/imaging-ai/") {
         "Imaging AI"
@@ -112,8 +112,8 @@ pub(crate) async fn page() -> impl IntoResponse {
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(PAGE))
 }
 
-/// What a page may run and show (CSP Level 3): its own script and style, known by their digests, and what it fetches
-/// from this server.
+/// Returns the Content Security Policy (CSP Level 3) of a page. It allows the page's own script and style, by digest,
+/// and requests to this server.
 fn policy_of(page: &str) -> String {
     let script = source_of(between(page, "<script>", "</script>"));
     let style = source_of(between(page, "<style>", "</style>"));
@@ -128,7 +128,7 @@ fn between<'a>(page: &'a str, open: &str, close: &str) -> &'a str {
     rest.split_once(close).map_or("", |(inline, _)| inline)
 }
 
-/// The source expression that lets exactly this inline text run.
+/// Returns the CSP source expression that allows exactly this inline text.
 pub fn source_of(inline: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(sha256(inline.as_bytes())))
 }
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(first.as_ptr(), second.as_ptr());
     }
 
-    /// What a change takes away by `null`; every other member is kept, or is no member of the resource.
+    /// Members that `null` removes in a change. Other members cannot be removed, or are not members of the resource.
     const CLEARED: [(&str, &[&str]); 11] = [
         (
             "/imaging-ai/models/{id}",
@@ -247,7 +247,8 @@ mod tests {
         ),
     ];
 
-    /// JSON Schema 2020-12: null is one of a member's types, or one of its alternatives; without types anything goes.
+    /// Returns whether a member may be null (JSON Schema 2020-12): null is one of its types or alternatives, or the
+    /// member has no type.
     fn is_nullable(member: &Value) -> bool {
         let alternatives = member["oneOf"].as_array();
         let mut types = alternatives.map_or_else(

@@ -1,4 +1,4 @@
-//! `/imaging/orders`.
+//! Handlers of `/imaging/orders`.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -46,7 +46,7 @@ pub(crate) struct NewOrder {
     /// Procedure; must exist and be active.
     #[schema(required, value_type = Uuid)]
     imaging_procedure_id: Option<Uuid>,
-    /// Why.
+    /// Clinical indication.
     #[schema(required, value_type = String, example = "rule out acute stroke")]
     indication: Option<String>,
     /// routine, urgent or stat; default routine.
@@ -66,7 +66,7 @@ pub(crate) struct NewOrder {
     tenant_id: Option<Uuid>,
 }
 
-/// A change to an order; what is left out stays, `null` takes an optional member away.
+/// Changes to an order. Omitted members are kept; `null` removes an optional member.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrderChanges {
@@ -90,7 +90,7 @@ pub(crate) struct OrderChanges {
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     cancellation_reason: Change<String>,
-    /// A merge patch of the client's own object (RFC 7396): members that are objects change member by member.
+    /// Client-defined JSON object, as a merge patch (RFC 7396): nested objects are merged member by member.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     metadata: Change<FreeObject>,
@@ -170,7 +170,7 @@ impl OrderChanges {
     }
 }
 
-/// Orders an examination.
+/// Creates an order.
 #[utoipa::path(post, path = "/imaging/orders", request_body = NewOrder,
     responses((status = 201, body = OrderDocument)))]
 pub(crate) async fn create(
@@ -182,7 +182,7 @@ pub(crate) async fn create(
         .await
 }
 
-/// Orders, newest first by `requested_at`.
+/// Lists orders, newest first by `requested_at`.
 #[utoipa::path(get, path = "/imaging/orders",
     params(("patient_id" = Option<Uuid>, Query), ("encounter_id" = Option<Uuid>, Query),
         ("accession_number" = Option<String>, Query), ("status" = Option<String>, Query),
@@ -209,7 +209,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     .await
 }
 
-/// One order.
+/// Returns an order.
 #[utoipa::path(get, path = "/imaging/orders/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = OrderDocument)))]
@@ -221,7 +221,7 @@ pub(crate) async fn one(
     read.get::<Order>(&app, &orders::MODEL, id.into()).await
 }
 
-/// Cancelling is one privilege, everything else that an update may hold is another.
+/// Returns the permissions that an update requires: one for cancelling, another for all other changes.
 fn needed(update: &Update) -> &'static [Permission] {
     let cancels = update.status == Some(Status::Cancelled);
     let performs = !update.scheduled_slot_id.is_keep()

@@ -1,4 +1,4 @@
-//! `/pacs/endpoints`.
+//! Handlers of `/pacs/endpoints`.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -37,7 +37,7 @@ pub(crate) struct NewPacsEndpoint {
     /// Display name.
     #[schema(required, value_type = String, example = "Main archive")]
     name: Option<String>,
-    /// More about it.
+    /// Free-text description.
     description: Option<String>,
     /// DICOM Application Entity Title, 1 to 16 characters.
     ae_title: Option<String>,
@@ -48,7 +48,7 @@ pub(crate) struct NewPacsEndpoint {
     /// DICOM, DICOMWEB or WADO_RS (case-insensitive).
     #[schema(required, value_type = String, example = "DICOMWEB")]
     protocol: Option<String>,
-    /// Where its web services are; HTTP or HTTPS URL without user information.
+    /// Base URL of the web services; HTTP or HTTPS URL without user information.
     base_url: Option<String>,
     /// Authentication settings.
     #[schema(value_type = Option<AuthConfigBody>)]
@@ -58,34 +58,34 @@ pub(crate) struct NewPacsEndpoint {
     viewer_launch_url: Option<String>,
     /// Whether studies from this endpoint complete their order; default true.
     completes_order: Option<bool>,
-    /// Whether studies may be synced from it; default true.
+    /// Whether studies may be synced from this endpoint; default true.
     is_active: Option<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
-/// Members of a PACS endpoint to change; `null` takes an optional one away. Its code never changes.
+/// Changes to a PACS endpoint. Omitted members are kept; `null` removes an optional member. The code never changes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PacsEndpointChanges {
-    /// A new name.
+    /// Display name.
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     name: Change<String>,
-    /// A new description.
+    /// Free-text description.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     description: Change<String>,
-    /// A new Application Entity Title.
+    /// DICOM Application Entity Title, 1 to 16 characters.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     ae_title: Change<String>,
-    /// A new host.
+    /// Host name or address.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     host: Change<String>,
-    /// 1 to 65535.
+    /// TCP port, 1 to 65535.
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
     port: Change<i64>,
@@ -93,7 +93,7 @@ pub(crate) struct PacsEndpointChanges {
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     protocol: Change<String>,
-    /// A new base URL.
+    /// Base URL of the web services; HTTP or HTTPS URL without user information.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     base_url: Change<String>,
@@ -101,7 +101,7 @@ pub(crate) struct PacsEndpointChanges {
     #[serde(default)]
     #[schema(value_type = Option<AuthConfigBody>)]
     auth_config: Change<JsonObject<AuthConfigBody>>,
-    /// A new launch URL.
+    /// Viewer URL template with `{study_instance_uid}` and optionally `{token}`.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     viewer_launch_url: Change<String>,
@@ -131,7 +131,7 @@ impl TenantScopedBody for PacsEndpointChanges {
     }
 }
 
-/// Changes, and the secret that goes with them.
+/// Changes, and the secret that belongs to them.
 type ChangesWithSecret = (Changes, Option<SecretBytes>);
 
 impl NewPacsEndpoint {
@@ -214,12 +214,12 @@ impl PacsEndpointChanges {
     }
 }
 
-/// People also write `WADO-RS`.
+/// Parses a protocol; `WADO-RS` is accepted for `WADO_RS`.
 fn protocol(text: &str) -> Option<Protocol> {
     Protocol::parse(&text.replace('-', "_"))
 }
 
-/// Puts a secret away, before anything names it.
+/// Stores a secret before any event references it.
 async fn store_secret(
     app: &App,
     tenant: TenantId,
@@ -248,7 +248,7 @@ pub(crate) async fn create(
         .await
 }
 
-/// PACS endpoints, newest first.
+/// Lists PACS endpoints, newest first.
 #[utoipa::path(get, path = "/pacs/endpoints",
     params(("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [PacsEndpointDocument])))]
@@ -261,7 +261,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     read.list(&app, page).await
 }
 
-/// One PACS endpoint.
+/// Returns a PACS endpoint.
 #[utoipa::path(get, path = "/pacs/endpoints/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = PacsEndpointDocument)))]
@@ -274,7 +274,7 @@ pub(crate) async fn one(
         .await
 }
 
-/// Changes a PACS endpoint.
+/// Updates a PACS endpoint.
 #[utoipa::path(patch, path = "/pacs/endpoints/{id}",
     params(("id" = Uuid, Path)), request_body = PacsEndpointChanges,
     responses((status = 200, body = PacsEndpointDocument)))]

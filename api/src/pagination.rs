@@ -1,4 +1,4 @@
-//! Pages of lists: keyset paging with an opaque cursor, handed out as `Link: <...>; rel="next"` (RFC 8288).
+//! Keyset pagination of lists, with an opaque cursor that is returned as `Link: <...>; rel="next"` (RFC 8288).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,20 +9,20 @@ use sha2::Sha256;
 
 use crate::problem::Problem;
 
-/// Which page of a list.
+/// Requested page of a list.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) limit: u32,
     pub(crate) after: Option<Vec<u8>>,
 }
 
-/// How many bytes of the code a cursor carries.
+/// Length of the truncated code in a cursor, in bytes.
 const CODE_LEN: usize = 16;
 
-/// How much a page's rows may weigh, in bytes. Rows beyond are on the next page.
+/// Maximum size of a page's rows, in bytes. Further rows are on the next page.
 const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
-/// How many rows, of these weights, are on a page: at most `limit`, no more than weigh 8 MiB, and one in any case.
+/// Returns how many rows of these sizes fit on a page: at most `limit` rows and 8 MiB, but at least one row.
 pub(crate) fn rows_that_fit(weights: impl Iterator<Item = usize>, limit: usize) -> usize {
     let mut sum: usize = 0;
     let fitting = weights.take(limit).take_while(|weight| {
@@ -33,10 +33,10 @@ pub(crate) fn rows_that_fit(weights: impl Iterator<Item = usize>, limit: usize) 
     fitting.count()
 }
 
-/// Makes cursors, and reads those that it made. A cursor says where a page ended, by the last row's sort key, with a
-/// code (HMAC-SHA-256) over that key, the tenant and the list: one from elsewhere, or one made up, is refused and not
-/// followed. The key of the code follows from the master key, so that nodes that share a database read each other's
-/// cursors, also after a restart.
+/// Issues and verifies cursors. A cursor contains the sort key of the page's last row, and a code (HMAC-SHA-256) over
+/// that key, the tenant and the list: a forged cursor, or one of another tenant or list, is rejected. The key of the
+/// code is derived from the master key, so nodes that share a database accept each other's cursors, also after a
+/// restart.
 #[derive(Clone)]
 pub(crate) struct Cursors(Hmac<Sha256>);
 
@@ -51,7 +51,7 @@ impl Cursors {
         Self(master.cursor_mac().clone())
     }
 
-    /// The sort key in the text that a client sent.
+    /// Verifies a cursor that a client sent, and returns its sort key.
     pub(crate) fn parse(
         &self,
         text: &str,
@@ -67,7 +67,7 @@ impl Cursors {
         Ok(key.to_vec())
     }
 
-    /// The text for a client.
+    /// Returns the cursor for a sort key.
     pub(crate) fn encode(&self, key: &[u8], tenant: TenantId, list: &str) -> String {
         let code = self.checksum(key, tenant, list).finalize().into_bytes();
         let code = code.get(..CODE_LEN).unwrap_or_default();
@@ -84,7 +84,7 @@ impl Cursors {
     }
 }
 
-/// The `Link` to the next page: the same query with another cursor.
+/// Returns the `Link` to the next page: the same query with another cursor.
 pub(crate) fn next_link(path: &str, query: Option<&str>, cursor: &str) -> String {
     let kept: Vec<&str> = query
         .unwrap_or_default()
@@ -131,7 +131,7 @@ mod tests {
         let tenant: TenantId = Uuid::from_u128(1).into();
         let another = cursors(&MasterKey::generate()).encode(b"key", tenant, ORDERS);
         assert!(own().parse(&another, tenant, ORDERS).is_err());
-        // What everybody can compute of a cursor's parts.
+        // Digest that everybody can compute from the parts of a cursor.
         let unkeyed = [ORDERS.as_bytes(), tenant.as_uuid().as_bytes(), b"key"].concat();
         let unkeyed = roentgen_store::chain::sha256(&unkeyed);
         for length in [8, CODE_LEN] {

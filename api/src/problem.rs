@@ -1,7 +1,7 @@
-//! Problem documents (RFC 9457): the one place where errors become answers.
+//! Problem documents (RFC 9457): the one place where errors become responses.
 //!
-//! Every code has a page in `docs/problems/`, served at its `type` URI. What the log reads of a failure is logged once,
-//! here, with its source chain; what the client reads never holds it.
+//! Every code has a page in `docs/problems/`, served at its `type` URI. A failure is logged once, here, with its source
+//! chain; the response never contains the chain.
 
 mod mapping;
 
@@ -14,32 +14,32 @@ use serde::Serialize;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $status:literal $code:literal $title:literal;)+) => {
-        /// What kind of problem it is. Frozen: clients match on it.
+        /// Code of a problem. Frozen: clients match on it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ProblemCode {
             $($(#[$doc])* $variant,)+
         }
 
         impl ProblemCode {
-            /// Every code.
+            /// All codes.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The member `code`.
+            /// Returns the member `code`.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)+ }
             }
 
-            /// The HTTP status.
+            /// Returns the HTTP status.
             pub const fn status(self) -> u16 {
                 match self { $(Self::$variant => $status,)+ }
             }
 
-            /// The member `title`.
+            /// Returns the member `title`.
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)+ }
             }
 
-            /// The code's page, as Markdown.
+            /// Returns the page of the code, as Markdown.
             pub const fn page(self) -> &'static str {
                 match self {
                     $(Self::$variant => {
@@ -52,81 +52,81 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Not JSON.
+    /// Body that is not JSON.
     MalformedJson = 400 "malformed_json" "Malformed JSON";
-    /// JSON of another shape.
+    /// JSON body that does not match the schema.
     InvalidBody = 400 "invalid_body" "Request body does not match the schema";
-    /// A parameter in path or query.
+    /// Invalid parameter in the path or query.
     InvalidParameter = 400 "invalid_parameter" "Invalid parameter";
-    /// A header.
+    /// Invalid header.
     InvalidHeader = 400 "invalid_header" "Invalid header";
-    /// No token, or a bad one.
+    /// Missing or invalid token.
     Unauthenticated = 401 "unauthenticated" "Authentication required";
-    /// Role, tenant or privilege lacking.
+    /// Missing role, tenant or permission.
     Forbidden = 403 "forbidden" "Permission denied";
-    /// `tenant_id` is another's.
+    /// `tenant_id` of another tenant.
     OtherTenant = 403 "other_tenant" "Tenant mismatch";
-    /// The radiologist's reading profile.
+    /// Not allowed by the radiologist's reading profile.
     NotPrivileged = 403 "not_privileged" "Not permitted by the reading profile";
-    /// The thing in the path.
+    /// Resource in the path that does not exist.
     NotFound = 404 "not_found" "Not found";
-    /// A thing in the body.
+    /// Resource in the body that does not exist.
     ReferenceNotFound = 404 "reference_not_found" "Referenced resource not found";
-    /// The endpoint has no launch URL.
+    /// PACS endpoint without a viewer launch URL.
     ViewerNotConfigured = 404 "viewer_not_configured" "No viewer configured";
-    /// No such method on this path.
+    /// Method that the path does not have.
     MethodNotAllowed = 405 "method_not_allowed" "Method not allowed";
-    /// The body did not arrive in time.
+    /// Body that did not arrive in time.
     RequestTimeout = 408 "request_timeout" "Request timeout";
-    /// Unique by meaning, and taken.
+    /// Resource whose unique attributes are already in use.
     AlreadyExists = 409 "already_exists" "Already exists";
-    /// The UID is another patient's study.
+    /// Study Instance UID of another patient's study.
     OtherPatient = 409 "other_patient" "Study belongs to another patient";
-    /// The state does not allow it.
+    /// Command that the current state does not allow.
     TransitionRefused = 409 "transition_refused" "Not allowed in the current state";
-    /// A position that the log does not have.
+    /// Position after the head of the log.
     BeyondLog = 409 "beyond_log" "The log ends before this position";
-    /// A read model cannot fold the stream.
+    /// Stream that a read model still cannot apply.
     StillParked = 409 "still_parked" "Stream is still parked";
-    /// The radiologist's open cases.
+    /// Radiologist with the maximum number of open cases.
     CaseLimitReached = 409 "case_limit_reached" "Case limit reached";
-    /// The case is another radiologist's.
+    /// Case that another radiologist holds.
     HeldByOther = 409 "held_by_other" "Case held by another radiologist";
-    /// The stream's bound.
+    /// Stream that has reached its size limit.
     TooLarge = 409 "too_large" "History too large";
-    /// In an archive, or begins there.
+    /// Events that are archived, all of them or the first ones.
     Archived = 410 "archived" "Archived";
-    /// `If-Match`.
+    /// `If-Match` with another version than the current one.
     VersionMismatch = 412 "version_mismatch" "Version mismatch";
-    /// A body that is longer, or holds more, than its route takes.
+    /// Body that is longer, or contains more, than its route accepts.
     BodyTooLarge = 413 "body_too_large" "Request body too large";
-    /// A body that is not said to be JSON.
+    /// Body whose content type is not JSON.
     UnsupportedMediaType = 415 "unsupported_media_type" "The body is not said to be JSON";
-    /// A host that is not this server, in `--dev`.
+    /// Request for a host that is not this server, with `--dev`.
     Misdirected = 421 "misdirected" "The request names another host";
-    /// Well-formed and wrong.
+    /// Well-formed body with invalid values.
     Unacceptable = 422 "unacceptable" "Validation failed";
-    /// A retired catalog entry.
+    /// Inactive catalog entry.
     Inactive = 422 "inactive" "Referenced resource is inactive";
-    /// The same key with another body.
+    /// Idempotency key that was used with another body.
     IdempotencyKeyReused = 422 "idempotency_key_reused" "Idempotency key reused with a different request";
-    /// Our fault.
+    /// Internal error.
     Internal = 500 "internal" "Internal server error";
-    /// A method that is none of HTTP's, or that no path has.
+    /// Method that HTTP does not define, or that no path has.
     MethodNotImplemented = 501 "method_not_implemented" "The server does not have this method";
-    /// A dependency is down.
+    /// Unavailable server or dependency.
     Unavailable = 503 "unavailable" "Service unavailable";
-    /// A patient's key is neither there nor destroyed on purpose.
+    /// Patient key that is missing without a tombstone.
     KeysMissing = 503 "keys_missing" "A patient's key is missing";
-    /// Too many commands on one thing.
+    /// Too many concurrent commands on one resource.
     Contention = 503 "contention" "Too much contention";
-    /// Whether it was written is not known.
+    /// Append whose outcome is unknown.
     OutcomeUnknown = 503 "outcome_unknown" "Outcome unknown";
-    /// The read models are behind.
+    /// Read models that lag behind.
     ProjectionLagging = 503 "projection_lagging" "Read models are behind";
 }
 
-/// A problem on its way to the client.
+/// Problem to be returned to the client.
 #[derive(Debug)]
 pub struct Problem {
     code: ProblemCode,
@@ -134,17 +134,17 @@ pub struct Problem {
     errors: Vec<FieldError>,
 }
 
-/// What is wrong with one member of the body, or one parameter.
+/// Error of one member of the body, or of one parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// A JSON pointer (RFC 6901) into the body, or `?name` for a query parameter.
+    /// JSON pointer (RFC 6901) into the body, or `?name` for a query parameter.
     pub pointer: String,
-    /// What is wrong there.
+    /// Description of the error.
     pub detail: String,
 }
 
 impl Problem {
-    /// A problem; `detail` is for the client and holds no PHI and nothing of the inside.
+    /// Creates a problem. `detail` is for the client and contains neither PHI nor internals.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Self {
             code,
@@ -153,7 +153,7 @@ impl Problem {
         }
     }
 
-    /// With what is wrong where.
+    /// Adds the error of one member or parameter.
     pub fn with_error(mut self, pointer: impl Into<String>, detail: impl fmt::Display) -> Self {
         self.errors.push(FieldError {
             pointer: pointer.into(),
@@ -162,7 +162,7 @@ impl Problem {
         self
     }
 
-    /// The same, where the body in question stands at `pointer` of the one that came.
+    /// Prefixes the pointers in `members` with `pointer`, for a body that is nested in the request's body.
     pub fn prefix_pointers(mut self, pointer: &str, members: &[&str]) -> Self {
         for error in &mut self.errors {
             if members.contains(&error.pointer.as_str()) {
@@ -172,7 +172,7 @@ impl Problem {
         self
     }
 
-    /// Several things wrong with the body.
+    /// Creates the problem for several errors in the body.
     pub fn unacceptable(errors: Vec<FieldError>) -> Self {
         let detail = "one or more fields are invalid; see errors";
         Self {
@@ -181,12 +181,12 @@ impl Problem {
         }
     }
 
-    /// There is no such thing here, or it is another tenant's.
+    /// Creates the problem for a resource that does not exist or belongs to another tenant.
     pub fn not_found() -> Self {
         Self::new(ProblemCode::NotFound, "no such resource in this tenant")
     }
 
-    /// A parameter of the query.
+    /// Creates the problem for one invalid parameter.
     pub fn parameter(name: &str, detail: impl fmt::Display) -> Self {
         Self::new(
             ProblemCode::InvalidParameter,
@@ -195,13 +195,13 @@ impl Problem {
         .with_error(format!("?{name}"), detail)
     }
 
-    /// The query as a whole.
+    /// Creates the problem for an invalid query string.
     pub fn query(detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self::new(ProblemCode::InvalidParameter, detail.clone()).with_error("?", detail)
     }
 
-    /// Our own fault: logged with its sources, told without them.
+    /// Creates the problem for an internal error, which is logged with its source chain and returned without it.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(
             event = "http.internal_error",
@@ -211,7 +211,7 @@ impl Problem {
         Self::already_logged()
     }
 
-    /// Our own fault, where it was found and logged already.
+    /// Creates the problem for an internal error that is already logged.
     pub fn already_logged() -> Self {
         Self::new(
             ProblemCode::Internal,
@@ -219,13 +219,13 @@ impl Problem {
         )
     }
 
-    /// What kind it is.
+    /// Returns the code.
     pub const fn code(&self) -> ProblemCode {
         self.code
     }
 }
 
-/// The members of a problem document; `request_id` is put in where the answer leaves.
+/// Members of a problem document; the request middleware sets `request_id`.
 #[derive(Debug, Clone, Serialize)]
 pub struct ProblemDocument {
     #[serde(rename = "type")]
@@ -240,7 +240,7 @@ pub struct ProblemDocument {
 }
 
 impl ProblemDocument {
-    /// As an answer to the request with this id. What the router said of the methods allowed is kept.
+    /// Renders the response to the request with this id. The router's `Allow` header is kept.
     pub fn respond(mut self, request_id: &str, headers: &HeaderMap) -> Response {
         request_id.clone_into(&mut self.request_id);
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -267,7 +267,7 @@ impl ProblemDocument {
     }
 }
 
-/// The document travels as an extension to the outermost layer, which knows the request id and writes the body.
+/// Passes the document as an extension to the request middleware, which knows the request id and writes the body.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let document = ProblemDocument {

@@ -1,4 +1,4 @@
-//! `/imaging/procedures`.
+//! Handlers of `/imaging/procedures`.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -35,7 +35,7 @@ pub(crate) struct NewProcedure {
     /// Modality; must exist.
     #[schema(required, value_type = Uuid)]
     modality_id: Option<Uuid>,
-    /// More about it.
+    /// Free-text description.
     description: Option<String>,
     /// DICOM Body Part Examined, or a local term.
     body_part: Option<String>,
@@ -47,42 +47,43 @@ pub(crate) struct NewProcedure {
     default_duration_minutes: Option<i64>,
     /// Patient preparation instructions.
     preparation_instructions: Option<String>,
-    /// Whether it can be ordered; default true.
+    /// Whether the procedure can be ordered; default true.
     is_active: Option<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
-/// Members of a procedure to change; `null` takes an optional one away. Its code and modality never change.
+/// Changes to a procedure. Omitted members are kept; `null` removes an optional member. The code and the modality never
+/// change.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProcedureChanges {
-    /// A new name.
+    /// Display name.
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     name: Change<String>,
-    /// A new description.
+    /// Free-text description.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     description: Change<String>,
-    /// A new body part.
+    /// DICOM Body Part Examined, or a local term.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     body_part: Change<String>,
-    /// A new SNOMED CT concept id.
+    /// SNOMED CT concept id.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     snomed_code: Change<String>,
-    /// A new LOINC code.
+    /// LOINC code.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     loinc_code: Change<String>,
-    /// 1 to 1440.
+    /// Planned duration in minutes, 1 to 1440.
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
     default_duration_minutes: Change<i64>,
-    /// New instructions.
+    /// Patient preparation instructions.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     preparation_instructions: Change<String>,
@@ -186,7 +187,7 @@ pub(crate) async fn create(
         .await
 }
 
-/// Procedures, newest first. `search` looks into code and name; it has at most 128 characters.
+/// Lists procedures, newest first. `search` matches the code and the name; it has at most 128 characters.
 #[utoipa::path(get, path = "/imaging/procedures",
     params(("modality_id" = Option<Uuid>, Query), ("body_part" = Option<String>, Query),
         ("search" = Option<String>, Query), ("is_active" = Option<bool>, Query),
@@ -209,7 +210,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     .await
 }
 
-/// One procedure.
+/// Returns a procedure.
 #[utoipa::path(get, path = "/imaging/procedures/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = ProcedureDocument)))]
@@ -222,7 +223,7 @@ pub(crate) async fn one(
         .await
 }
 
-/// Changes a procedure.
+/// Updates a procedure.
 #[utoipa::path(patch, path = "/imaging/procedures/{id}",
     params(("id" = Uuid, Path)), request_body = ProcedureChanges,
     responses((status = 200, body = ProcedureDocument)))]

@@ -1,4 +1,4 @@
-//! The query, strictly: an unknown or repeated parameter is refused, so that a typo is never dropped in silence.
+//! Strict query parsing: an unknown or duplicate parameter is rejected, so that a typo is never silently ignored.
 
 use roentgen_domain::Timestamp;
 use roentgen_domain::ids::TenantId;
@@ -12,19 +12,19 @@ use crate::pagination::{Cursors, Page};
 use crate::problem::Problem;
 use crate::validation::is_blank;
 
-/// The longest text to search for, in characters.
+/// Maximum length of a search text, in characters.
 const MAX_SEARCH_CHARS: usize = 128;
 
-/// A query that has not been read whole yet.
+/// Query string, from which an endpoint takes one parameter after the other.
 #[derive(Debug)]
 pub(crate) struct StrictQuery {
     pairs: Vec<(String, String)>,
-    /// The parameters that the endpoint has asked for.
+    /// Names of the parameters that the endpoint has asked for.
     known: Vec<&'static str>,
 }
 
 impl StrictQuery {
-    /// Takes a query apart, and out of it the `tenant_id` that every endpoint knows.
+    /// Parses a query and checks `tenant_id`, which every endpoint accepts.
     pub(crate) fn parse(raw: Option<&str>, caller: &Caller) -> Result<Self, Problem> {
         let mut query = Self::open(raw)?;
         let tenant = query.take("tenant_id")?;
@@ -35,7 +35,7 @@ impl StrictQuery {
         Ok(query)
     }
 
-    /// A query of somebody who is no caller.
+    /// Parses the query of a request without a caller.
     pub(crate) fn open(raw: Option<&str>) -> Result<Self, Problem> {
         let pairs = serde_urlencoded::from_str(raw.unwrap_or_default())
             .map_err(|_| Problem::query("query string must be form-urlencoded"))?;
@@ -43,7 +43,7 @@ impl StrictQuery {
         Ok(Self { pairs, known })
     }
 
-    /// A parameter, out of the query.
+    /// Takes a parameter out of the query; a duplicate is rejected.
     pub(crate) fn take(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
         self.known.push(name);
         let Some(place) = self.pairs.iter().position(|(pair, _)| pair == name) else {
@@ -56,7 +56,7 @@ impl StrictQuery {
         Ok(Some(value))
     }
 
-    /// A parameter that is one of a closed set of words.
+    /// Takes a parameter that has a fixed set of values.
     pub(crate) fn take_enum<T>(
         &mut self,
         name: &'static str,
@@ -68,7 +68,7 @@ impl StrictQuery {
         })
     }
 
-    /// A parameter that has to parse.
+    /// Takes a parameter and parses it.
     pub(crate) fn take_parsed<T, E: std::fmt::Display>(
         &mut self,
         name: &'static str,
@@ -82,7 +82,7 @@ impl StrictQuery {
             .map_err(|error| Problem::parameter(name, error))
     }
 
-    /// The same of one that is optional in a body, too: a blank one is none.
+    /// Takes a parameter that is optional in a body, too: a blank value counts as absent.
     pub(crate) fn take_optional<T, E: std::fmt::Display>(
         &mut self,
         name: &'static str,
@@ -113,14 +113,14 @@ impl StrictQuery {
         })
     }
 
-    /// A whole number.
+    /// Takes an unsigned integer.
     pub(crate) fn take_number(&mut self, name: &'static str) -> Result<Option<u64>, Problem> {
         self.take_parsed(name, |text| {
             text.parse::<u64>().map_err(|_| "must be an integer")
         })
     }
 
-    /// A text without NUL, for a filter.
+    /// Takes a filter text, which must not contain NUL.
     pub(crate) fn take_text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
         self.take_parsed(name, |text| {
             if text.contains('\0') {
@@ -131,7 +131,7 @@ impl StrictQuery {
         })
     }
 
-    /// A text to search for, which is compared with every name there is.
+    /// Takes a search text. Its length is limited, because it is compared with every name.
     pub(crate) fn take_search(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
         let term = self.take_text(name)?;
         match &term {
@@ -143,17 +143,17 @@ impl StrictQuery {
         }
     }
 
-    /// The first moment that a bound covers: a time, or a date's first millisecond.
+    /// Takes a lower bound: a time, or the first millisecond of a date.
     pub(crate) fn take_from(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
         self.take_parsed(name, |text| time_or_date(text, "T00:00:00Z"))
     }
 
-    /// The last moment that a bound covers: a time, or a date's last millisecond.
+    /// Takes an upper bound: a time, or the last millisecond of a date.
     pub(crate) fn take_to(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
         self.take_parsed(name, |text| time_or_date(text, "T23:59:59.999Z"))
     }
 
-    /// `as_of`: a time or a position.
+    /// Takes `as_of`: a time or a log position.
     pub(crate) fn take_as_of(&mut self) -> Result<AsOf, Problem> {
         let as_of = self.take_parsed("as_of", |text| match text.parse::<u64>() {
             Ok(position) => Ok(AsOf::Position(position)),
@@ -162,7 +162,7 @@ impl StrictQuery {
         Ok(as_of.unwrap_or(AsOf::Now))
     }
 
-    /// `limit` and `cursor`. What identifies the list is in the cursor: another list's is refused.
+    /// Takes `limit` and `cursor`. A cursor identifies its list; the cursor of another list is rejected.
     pub(crate) fn take_page(
         &mut self,
         cursors: &Cursors,
@@ -185,7 +185,7 @@ impl StrictQuery {
         })
     }
 
-    /// Refuses what is left, once everything that is known was asked for. The name that was sent is not repeated: it
+    /// Rejects parameters that the endpoint has not asked for. The detail does not repeat the name that was sent: it
     /// could be PHI.
     pub(crate) fn finish(self) -> Result<(), Problem> {
         match self.pairs.first() {
@@ -198,12 +198,12 @@ impl StrictQuery {
     }
 }
 
-/// A UUID in path or query.
+/// Parses a UUID in a path or query.
 pub(crate) fn parse_uuid(name: &str, value: &str) -> Result<Uuid, Problem> {
     Uuid::parse_str(value).map_err(|_| Problem::parameter(name, "must be a UUID"))
 }
 
-/// A bound of a search. One beyond what can be held, such as the 9999-12-31 of an open end, is the nearest that can.
+/// Parses a bound of a search. A time that is out of range, such as 9999-12-31 for an open end, is clamped.
 fn time_or_date(text: &str, time_of_day: &str) -> Result<Timestamp, &'static str> {
     let date = text.len() == 10;
     let time = if date {

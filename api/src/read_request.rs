@@ -1,4 +1,4 @@
-//! Reads: which model, how fresh, as of when.
+//! Read requests: read model, freshness and `as_of`.
 
 mod list;
 
@@ -28,10 +28,10 @@ use crate::problem::{Problem, ProblemCode};
 use crate::query_params::{StrictQuery, parse_uuid};
 use crate::render::{self, OpenedPhi, PhiState};
 
-/// How long a read waits for the read models.
+/// Maximum time that a read waits for the read models.
 const READ_MODEL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A read's request.
+/// Read request.
 #[derive(Debug)]
 pub(crate) struct ReadRequest {
     pub(crate) caller: Caller,
@@ -43,10 +43,10 @@ pub(crate) struct ReadRequest {
     cursors: Cursors,
 }
 
-/// What the reader asks of the models.
+/// Freshness that the caller requires of the read models.
 #[derive(Debug, Clone, Copy)]
 struct Freshness {
-    /// What this node accepted for the tenant before the read arrived.
+    /// Position that this node had acknowledged to the tenant when the read arrived.
     accepted: u64,
     /// `Min-Log-Position`.
     at_least: Option<u64>,
@@ -105,7 +105,7 @@ fn prefers_async(headers: &HeaderMap) -> bool {
         .any(|text| text.trim().eq_ignore_ascii_case("respond-async"))
 }
 
-/// The id in a path.
+/// Id in a path.
 #[derive(Debug)]
 pub(crate) struct PathId(pub(crate) Uuid);
 
@@ -120,13 +120,13 @@ impl FromRequestParts<App> for PathId {
 }
 
 impl ReadRequest {
-    /// Who may read, but lacks this, sees PHI sealed.
+    /// Seals the PHI if the caller lacks this permission.
     pub(crate) fn with_phi_for(self, capability: Permission) -> Self {
         let sees_phi = capability.is_granted_to(&self.caller.roles);
         Self { sees_phi, ..self }
     }
 
-    /// A row's PHI, as this reader may see it; `None` where it is about no patient.
+    /// Returns a row's PHI as the caller may see it; `None` if the row belongs to no patient.
     async fn phi(&self, app: &App, row: &Row) -> Result<Option<OpenedPhi<Members>>, Problem> {
         let Some(patient) = row.patient_id else {
             return Ok(None);
@@ -138,39 +138,39 @@ impl ReadRequest {
         Ok(Some(phi))
     }
 
-    /// A row of a list. One whose PHI is damaged says so, and the list goes on.
+    /// Renders a row of a list. Unreadable PHI is marked in the row and does not fail the list.
     async fn render_row(&self, app: &App, row: Row) -> Result<String, Problem> {
         let phi = self.phi(app, &row).await?;
         Ok(render::row(row.document, phi.as_ref()))
     }
 
-    /// The query, to be taken apart.
+    /// Returns the query, from which the endpoint takes its parameters.
     pub(crate) fn query(&self) -> Result<StrictQuery, Problem> {
         StrictQuery::parse(self.raw_query.as_deref(), &self.caller)
     }
 
-    /// `limit` and `cursor` of a list.
+    /// Takes `limit` and `cursor` of a list.
     pub(crate) fn take_page(&self, query: &mut StrictQuery, list: &str) -> Result<Page, Problem> {
         query.take_page(&self.cursors, self.tenant, list)
     }
 
-    /// The cursor of the page that follows on this sort key.
+    /// Returns the cursor of the page after this sort key.
     pub(crate) fn cursor(&self, key: &[u8], list: &str) -> String {
         self.cursors.encode(key, self.tenant, list)
     }
 
-    /// The path as it was called.
+    /// Returns the path as requested.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
-    /// The query as it was sent.
+    /// Returns the query string as sent.
     pub(crate) fn raw_query(&self) -> Option<&str> {
         self.raw_query.as_deref()
     }
 
-    /// Waits until the models show what they have to, and says what they show. Models that do not fit the log are not
-    /// shown.
+    /// Waits until the read models have reached the required position. Returns the visible position. Read models that
+    /// are ahead of the log are rejected.
     pub(crate) async fn wait_for_freshness(&self, app: &App) -> Result<u64, Problem> {
         logged::fits_models(app)?;
         let Freshness {
@@ -192,7 +192,7 @@ impl ReadRequest {
         Ok(shown)
     }
 
-    /// Refuses the positions that the reader names where the log has not reached them.
+    /// Rejects positions in the request that the log has not reached.
     pub(crate) async fn reaches(&self, app: &App, as_of: AsOf) -> Result<(), Problem> {
         let of_past = match as_of {
             AsOf::Position(position) => Some(position),
@@ -205,7 +205,7 @@ impl ReadRequest {
         Ok(())
     }
 
-    /// One resource: from its model where that is fresh enough, else folded from its stream.
+    /// Returns one resource: from its read model if that is fresh enough, otherwise folded from its stream.
     pub(crate) async fn get<A: Aggregate>(
         &self,
         app: &App,
@@ -230,7 +230,7 @@ impl ReadRequest {
         }
     }
 
-    /// As its row says. Where that is damaged, as its stream says.
+    /// Returns the resource from its row, or folded from its stream if the row's PHI is unreadable.
     async fn model_row<A: Aggregate>(
         &self,
         app: &App,
@@ -247,7 +247,7 @@ impl ReadRequest {
         Ok(answer(body, row.version, shown))
     }
 
-    /// A row that has no stream to itself, once the model shows what it has to; and what it shows.
+    /// Returns a row that has no stream of its own, and the visible position, once the read model is fresh enough.
     pub(crate) async fn row(
         &self,
         app: &App,
@@ -286,7 +286,7 @@ impl ReadRequest {
         Ok(answer(body, resource.version, folded.position))
     }
 
-    /// One resource as its stream says; for answers that are rendered in a way of their own.
+    /// Folds one resource from its stream, for responses with a rendering of their own.
     pub(crate) async fn state<A: Aggregate>(
         &self,
         app: &App,
@@ -328,17 +328,17 @@ impl ReadRequest {
     }
 }
 
-/// One resource as its stream says.
+/// Resource folded from its stream.
 #[derive(Debug)]
 pub(crate) struct Folded<A> {
     pub(crate) resource: Versioned<A>,
-    /// How much of the log it shows.
+    /// Log position up to which the resource is folded.
     pub(crate) position: u64,
-    /// Whether its PHI could be opened; it cannot be where a key of it is missing.
+    /// Whether the PHI could be opened; false if a key is missing.
     pub(crate) is_readable: bool,
 }
 
-/// 200 with a resource, its version and how much of the log it shows.
+/// Returns 200 with a resource, its version and its log position.
 pub(crate) fn answer(body: String, version: u64, position: u64) -> Response {
     let mut response = json(StatusCode::OK, body);
     insert_header(

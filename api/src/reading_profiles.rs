@@ -1,4 +1,4 @@
-//! `/radiology/reading-profiles`.
+//! Handlers of `/radiology/reading-profiles`.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -23,7 +23,7 @@ use crate::read_request::{PathId, ReadRequest};
 use crate::validation::{self, BodyValidator, List};
 
 const COLLECTION: &str = "/radiology/reading-profiles";
-/// How many modalities, body parts or places one request may name.
+/// Maximum number of modalities, body parts or locations in one request.
 const MAX_NAMED: usize = 1_000;
 
 /// A new reading profile.
@@ -51,7 +51,7 @@ pub(crate) struct NewReadingProfile {
     tenant_id: Option<Uuid>,
 }
 
-/// A change to a reading profile; what is left out stays, `null` takes an optional member away.
+/// Changes to a reading profile. Omitted members are kept; `null` removes an optional member.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadingProfileChanges {
@@ -161,7 +161,7 @@ pub(crate) async fn create(
         .await
 }
 
-/// Reading profiles, newest first.
+/// Lists reading profiles, newest first.
 #[utoipa::path(get, path = "/radiology/reading-profiles",
     params(("practitioner_id" = Option<Uuid>, Query), ("is_active" = Option<bool>, Query),
         crate::openapi::PageParameters),
@@ -178,7 +178,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     read.list(&app, page).await
 }
 
-/// One reading profile.
+/// Returns a reading profile.
 #[utoipa::path(get, path = "/radiology/reading-profiles/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = ReadingProfileDocument)))]

@@ -1,4 +1,4 @@
-//! Resources as JSON: the open members as they are stored, and the PHI laid in where the caller may see it.
+//! Rendering of resources as JSON: the open members as stored, with the PHI merged in if the caller may see it.
 
 use std::error::Error;
 
@@ -14,33 +14,33 @@ use serde::Serialize;
 
 use crate::problem::Problem;
 
-/// The member `phi`: what there is to see of a resource's PHI.
+/// State of a resource's PHI, in the member `phi`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum PhiState {
-    /// It is laid in.
+    /// The PHI is included.
     Open,
-    /// The reader may not see it.
+    /// The caller may not see the PHI.
     Sealed,
-    /// The patient's key was destroyed on purpose, and has a tombstone.
+    /// The patient key was deleted on purpose and has a tombstone.
     Erased,
-    /// What is stored of it is damaged, or the patient's key is, or that key is missing without a tombstone.
+    /// The stored PHI or the patient key is corrupt, or the key is missing without a tombstone.
     Unreadable,
 }
 
-/// A resource's PHI, where it is open.
+/// PHI of a resource, if it can be opened.
 #[derive(Debug)]
 pub(crate) enum OpenedPhi<T> {
-    /// It says this.
+    /// Opened PHI.
     Open(T),
-    /// It does not open, for this reason.
+    /// PHI that is not opened, for this reason.
     Unavailable(PhiState),
-    /// It does not open since what is stored is damaged.
+    /// PHI that cannot be opened because the stored bytes are corrupt.
     Damaged,
 }
 
 impl PhiState {
-    /// As it is written.
+    /// Returns the value as written in JSON.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -52,12 +52,12 @@ impl PhiState {
 }
 
 impl<T> OpenedPhi<T> {
-    /// PHI that was folded; without any, the patient is erased.
+    /// Wraps PHI that was folded; `None` means that the patient is erased.
     pub(crate) fn folded(phi: Option<T>) -> Self {
         phi.map_or(Self::Unavailable(PhiState::Erased), Self::Open)
     }
 
-    /// The member `phi`.
+    /// Returns the value of the member `phi`.
     pub(crate) const fn state(&self) -> PhiState {
         match self {
             Self::Open(_) => PhiState::Open,
@@ -67,7 +67,7 @@ impl<T> OpenedPhi<T> {
     }
 }
 
-/// A resource that was folded without its PHI, and why it has none.
+/// Renders a resource that was folded without its PHI, with the reason.
 pub(crate) fn closed_resource<A: Aggregate>(resource: &Versioned<A>, why: PhiState) -> String {
     let open = serde_json::to_string(resource).unwrap_or_default();
     match resource.state.patient_id() {
@@ -76,8 +76,7 @@ pub(crate) fn closed_resource<A: Aggregate>(resource: &Versioned<A>, why: PhiSta
     }
 }
 
-/// A resource as it was just decided or folded. One that never had PHI has nothing that was erased, as its row says
-/// too.
+/// Renders a resource that was just decided or folded. A resource that never had PHI is not erased; its row agrees.
 pub(crate) fn resource<A: Aggregate>(resource: &Versioned<A>) -> String {
     let open = serde_json::to_string(resource).unwrap_or_default();
     if resource.state.patient_id().is_none() {
@@ -89,7 +88,7 @@ pub(crate) fn resource<A: Aggregate>(resource: &Versioned<A>) -> String {
     with_phi(&open, OpenedPhi::folded(phi.as_ref()))
 }
 
-/// A row of a read model; one that is about no patient has no PHI.
+/// Renders a row of a read model; a row that belongs to no patient has no PHI.
 pub(crate) fn row(document: String, phi: Option<&OpenedPhi<Members>>) -> String {
     match phi {
         Some(OpenedPhi::Open(members)) => with_phi(&document, OpenedPhi::Open(members)),
@@ -99,7 +98,7 @@ pub(crate) fn row(document: String, phi: Option<&OpenedPhi<Members>>) -> String 
     }
 }
 
-/// A row's PHI members, laid over one another. They are sealed for the stream that the row is of.
+/// Opens the PHI members of a row and merges them. They are sealed for the stream of the row.
 pub(crate) async fn opened(
     row: &Row,
     stream_id: StreamId,
@@ -109,7 +108,7 @@ pub(crate) async fn opened(
     opened_by(row, stream_id, patient, keyring, SealedPhi::open).await
 }
 
-/// A row's PHI, opened in this way. Damage is no error here: a list shows the row all the same.
+/// Opens a row's PHI with `open`. Corrupt PHI is not an error, so that a list still contains the row.
 pub(crate) async fn opened_by<T>(
     row: &Row,
     stream_id: StreamId,
@@ -130,13 +129,13 @@ pub(crate) async fn opened_by<T>(
     }
 }
 
-/// Damaged PHI of this stream: logged and counted, and left out of what is shown.
+/// Logs and counts corrupt PHI of this stream, which is left out of the response.
 pub(crate) fn unreadable<T>(stream_id: StreamId, error: &(dyn Error + 'static)) -> OpenedPhi<T> {
     tell_unreadable(stream_id, error);
     OpenedPhi::Damaged
 }
 
-/// PHI of this stream whose key is missing: the same, but that nothing stored is wrong.
+/// Logs and counts PHI of this stream whose key is missing; the stored bytes are not corrupt.
 pub(crate) fn unread<T>(stream_id: StreamId, error: &(dyn Error + 'static)) -> OpenedPhi<T> {
     tell_unreadable(stream_id, error);
     OpenedPhi::Unavailable(PhiState::Unreadable)
@@ -152,7 +151,7 @@ fn tell_unreadable(stream_id: StreamId, error: &(dyn Error + 'static)) {
     );
 }
 
-/// The open members with the PHI behind them; without it, the member `phi` says why.
+/// Appends the PHI to the open members; without PHI, the member `phi` states the reason.
 fn with_phi(open: &str, phi: OpenedPhi<&Members>) -> String {
     let state = format!("\"phi\":\"{}\"", phi.state().as_str());
     let OpenedPhi::Open(phi) = phi else {
@@ -167,7 +166,7 @@ fn with_phi(open: &str, phi: OpenedPhi<&Members>) -> String {
     append_members(open, &format!("{state}{comma}{members}"))
 }
 
-/// A JSON object with further members at its end.
+/// Appends members to a JSON object.
 pub(crate) fn append_members(object: &str, members: &str) -> String {
     let mut text = String::with_capacity(object.len() + members.len() + 2);
     text.push_str(object.strip_suffix('}').unwrap_or(object));

@@ -1,4 +1,4 @@
-//! `/radiology/templates`.
+//! Handlers of `/radiology/templates`.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -38,7 +38,7 @@ pub(crate) struct NewReportTemplate {
     modality_code: Option<String>,
     /// Applicable body part; any if omitted.
     body_part: Option<String>,
-    /// More about it.
+    /// Free-text description.
     description: Option<String>,
     /// free_text, structured or hybrid.
     #[schema(required, value_type = String, example = "free_text")]
@@ -49,30 +49,30 @@ pub(crate) struct NewReportTemplate {
     /// Default findings text, or an object of default texts keyed by section.
     #[schema(value_type = Option<Value>)]
     default_text: Option<Json>,
-    /// Whether it can be used for new reports; default true.
+    /// Whether the template can be used for new reports; default true.
     is_active: Option<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
     tenant_id: Option<Uuid>,
 }
 
-/// Members of a template to change; `null` takes an optional one away. Its code never changes.
+/// Changes to a report template. Omitted members are kept; `null` removes an optional member. The code never changes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportTemplateChanges {
-    /// A new name.
+    /// Display name.
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     name: Change<String>,
-    /// Another modality.
+    /// Applicable modality; any if null.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     modality_code: Change<String>,
-    /// Another body part.
+    /// Applicable body part; any if null.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     body_part: Change<String>,
-    /// A new description.
+    /// Free-text description.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     description: Change<String>,
@@ -80,11 +80,11 @@ pub(crate) struct ReportTemplateChanges {
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     template_type: Change<String>,
-    /// A merge patch of the schema (RFC 7396): members that are objects change member by member.
+    /// JSON Schema, as a merge patch (RFC 7396): nested objects are merged member by member.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     schema: Change<FreeObject>,
-    /// Other findings to begin with, or an object of texts by section: `null` takes a section away.
+    /// Default findings text, or an object of default texts keyed by section, in which `null` removes a section.
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
     default_text: Change<Json>,
@@ -207,7 +207,7 @@ pub(crate) async fn create(
         .await
 }
 
-/// Report templates, newest first.
+/// Lists report templates, newest first.
 #[utoipa::path(get, path = "/radiology/templates",
     params(("modality_code" = Option<String>, Query), ("body_part" = Option<String>, Query),
         ("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
@@ -225,7 +225,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     read.list(&app, page).await
 }
 
-/// One report template.
+/// Returns a report template.
 #[utoipa::path(get, path = "/radiology/templates/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = ReportTemplateDocument)))]
@@ -238,7 +238,7 @@ pub(crate) async fn one(
         .await
 }
 
-/// Changes a report template.
+/// Updates a report template.
 #[utoipa::path(patch, path = "/radiology/templates/{id}",
     params(("id" = Uuid, Path)), request_body = ReportTemplateChanges,
     responses((status = 200, body = ReportTemplateDocument)))]

@@ -1,4 +1,4 @@
-//! `/radiology/reports`.
+//! Handlers of `/radiology/reports`.
 
 mod ai_summary;
 pub(crate) mod critical_results;
@@ -34,12 +34,12 @@ use crate::worklist::authority;
 
 pub(crate) const COLLECTION: &str = "/radiology/reports";
 
-/// The report for its writers: who writes sees everything.
+/// Renders the report for its writers, who see all content.
 fn full_report(resource: &Versioned<Report>) -> String {
     view::document(resource, Audience::DraftReaders).unwrap_or_default()
 }
 
-/// Carries out a command and answers with the report.
+/// Executes a command and returns the report.
 async fn run<U: UseCase<Aggregate = Report>>(
     app: &App,
     call: &CommandRequest,
@@ -118,7 +118,7 @@ pub(crate) async fn one(
     Ok(answer(document, resource.version, folded.position))
 }
 
-/// Edits a draft or a preliminary report.
+/// Updates a draft or preliminary report.
 #[utoipa::path(patch, path = "/radiology/reports/{id}",
     params(("id" = Uuid, Path)), request_body = ReportChanges,
     responses((status = 200, body = RadiologyReportDocument)))]
@@ -157,7 +157,7 @@ pub(crate) async fn sign(
     signed.map_err(|error| error.prefix_pointers("/communication", &["/communicated_at"]))
 }
 
-/// Cancels a report that is not final. While another radiologist holds the case of a draft, it is released first.
+/// Cancels a report that is not final. If another radiologist holds the case of a draft, only an admin may cancel it.
 #[utoipa::path(post, path = "/radiology/reports/{id}/cancel",
     params(("id" = Uuid, Path)), request_body = CancellationBody,
     responses((status = 200, body = RadiologyReportDocument)))]

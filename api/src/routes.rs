@@ -1,4 +1,4 @@
-//! Every route, once: its method and path, what it asks of its caller, and its handler.
+//! All routes: method and path, access, handler.
 
 mod endpoint;
 
@@ -20,15 +20,15 @@ use crate::{
 
 pub use endpoint::Endpoint;
 
-/// Where the same routes stand again.
+/// Prefix under which all routes are served as well.
 pub const PREFIX: &str = "/api/v1";
 
-/// A path without the prefix that it may have been called by.
+/// Removes the version prefix from a path, if any.
 pub(crate) fn strip_version_prefix(path: &str) -> &str {
     path.strip_prefix(PREFIX).unwrap_or(path)
 }
 
-/// A part of the API that a process may serve by itself, as the source's five services do.
+/// Part of the API that a process can serve alone, like each of the five services of the source system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ApiService {
     /// `/imaging`: the catalog and orders.
@@ -55,12 +55,12 @@ impl ApiService {
     }
 }
 
-/// All of them.
+/// Returns all endpoints.
 pub fn endpoints(metrics_open: bool) -> Vec<Endpoint> {
     endpoints_of(ApiService::value_variants(), metrics_open)
 }
 
-/// Those of some services, and what every process has: the timeline, the log, and what runs the program.
+/// Returns the endpoints of some services, and those of every process: timeline, log and operations.
 fn endpoints_of(services: &[ApiService], metrics_open: bool) -> Vec<Endpoint> {
     let all = ApiService::value_variants().iter();
     let served = all.filter(|service| services.contains(service));
@@ -71,7 +71,7 @@ fn endpoints_of(services: &[ApiService], metrics_open: bool) -> Vec<Endpoint> {
         .collect()
 }
 
-/// `/imaging`.
+/// Returns the endpoints of `/imaging`.
 fn imaging() -> Vec<Endpoint> {
     use Permission::{CancelOrders, CreateOrders, ProgressOrders, ReadOrders, WriteCatalog};
     let read = RouteAccess::AnyOf(&[ReadOrders]);
@@ -100,7 +100,7 @@ fn imaging() -> Vec<Endpoint> {
     ]
 }
 
-/// `/pacs`.
+/// Returns the endpoints of `/pacs`.
 fn pacs() -> Vec<Endpoint> {
     use Permission::{LaunchViewer, ReadOrders, ReadStudies, SyncStudies, WriteCatalog};
     let catalog = RouteAccess::AnyOf(&[WriteCatalog]);
@@ -146,7 +146,7 @@ fn pacs() -> Vec<Endpoint> {
     ]
 }
 
-/// `/radiology/reading-profiles` and `/radiology/worklist`.
+/// Returns the endpoints of `/radiology/reading-profiles` and `/radiology/worklist`.
 fn worklist() -> Vec<Endpoint> {
     use Permission::{
         ClaimCases, ContributeTriage, ManageWorklist, ReadOrders, ReadWorklist, ReleaseCases,
@@ -206,13 +206,13 @@ fn worklist() -> Vec<Endpoint> {
     ]
 }
 
-/// `/patients`.
+/// Returns the endpoints of `/patients`.
 fn patients() -> Vec<Endpoint> {
     let read = RouteAccess::AnyOf(&[Permission::ReadReports]);
     vec![Endpoint::new(timeline::__path_list, read, timeline::list)]
 }
 
-/// `/imaging-ai`.
+/// Returns the endpoints of `/imaging-ai`.
 fn imaging_ai() -> Vec<Endpoint> {
     use Permission::{ReadAiModels, ReadAiResults, RequestAiTasks, WriteAiResults, WriteCatalog};
     let catalog = RouteAccess::AnyOf(&[WriteCatalog]);
@@ -245,7 +245,7 @@ fn imaging_ai() -> Vec<Endpoint> {
     ]
 }
 
-/// `/radiology`, what is reported.
+/// Returns the endpoints of reporting in `/radiology`.
 fn reporting() -> Vec<Endpoint> {
     use Permission::{ReadOrders, ReadReports, ReadWorklist, WriteCatalog, WriteReports};
     let read = RouteAccess::AnyOf(&[ReadOrders]);
@@ -295,7 +295,7 @@ fn reporting() -> Vec<Endpoint> {
     ]
 }
 
-/// The log, and what runs the program.
+/// Returns the endpoints of the log and of operations.
 fn platform(metrics_open: bool) -> Vec<Endpoint> {
     use Permission::{OperatePlatform, ReadFeed};
     let operate = RouteAccess::AnyOf(&[OperatePlatform]);
@@ -337,7 +337,7 @@ fn platform(metrics_open: bool) -> Vec<Endpoint> {
     ]
 }
 
-/// The paths of these services.
+/// Builds the router of these services.
 pub fn router(app: App, services: &[ApiService]) -> Router {
     let mut router = Router::new();
     for Endpoint {
@@ -368,7 +368,7 @@ pub fn router(app: App, services: &[ApiService]) -> Router {
         .with_state(app)
 }
 
-/// The one place where a caller is let in or not.
+/// Authorises a request; the only place where access is decided.
 async fn authorize(
     State((app, access, body_limits)): State<(App, RouteAccess, BodyLimits)>,
     mut request: Request,

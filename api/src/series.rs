@@ -1,4 +1,4 @@
-//! `/pacs/series`.
+//! Handlers of `/pacs/series`.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,5 +1,5 @@
-//! Accepting connections, and stopping: readiness fails, nothing more is accepted, requests are finished, then the
-//! batch in hand; a second signal does not wait.
+//! Accepts connections and shuts down: readiness fails, new connections are no longer accepted, requests in flight are
+//! finished, then the current batch. A second signal ends the process immediately.
 
 mod activity;
 mod admission;
@@ -27,30 +27,29 @@ pub(crate) use admission::{Limits, Reserve};
 pub(crate) use descriptors::connections_that_fit;
 pub(crate) use request_body::stopped_arriving;
 
-/// Nobody more is let in where nobody came for as long.
+/// Time without a new connection after which accepting ends at shutdown.
 const ACCEPT_QUIET_PERIOD: Duration = Duration::from_millis(100);
-/// How long requests in flight may take when the process stops.
+/// Timeout for requests in flight at shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long connections that are open already are served as ever when the process stops. Each answer says that its
-/// connection ends with it, so that no client sends into one that is just being closed. Longer than a client that is
-/// busy leaves a connection alone.
+/// Time for which open connections are still served at shutdown. Each response announces the end of its connection, so
+/// that no client sends a request into a connection that is being closed. Longer than a busy client leaves a connection
+/// idle.
 const KEEP_ALIVE_GRACE: Duration = Duration::from_secs(3);
-/// How often it is seen whether any of them is left.
+/// Interval between checks for open connections at shutdown.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// The pause after a failed accept: the process is out of file descriptors.
+/// Pause after a failed accept: the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How many connections the kernel takes before they are accepted, if its own limit (`net.core.somaxconn`) allows as
-/// many. A client beyond has to knock again, after a second; one that is last of them waits for less than a tenth of
-/// that.
+/// Number of connections that the kernel queues for accepting, if `net.core.somaxconn` allows as many. A client beyond
+/// retries after 1 s; the last client in a full queue waits for less than 100 ms.
 const BACKLOG: u32 = 1024;
 
-/// A bound port.
+/// Bound port.
 #[derive(Debug)]
 pub(crate) struct HttpListener {
     listener: TcpListener,
     admission: Admission,
-    /// Where it really listens.
+    /// Actual local address.
     pub(crate) address: SocketAddr,
 }
 
@@ -66,7 +65,7 @@ impl HttpListener {
         })
     }
 
-    /// Serves until `stop`, then finishes what was begun.
+    /// Serves until `stop`, then finishes the requests in flight.
     pub(crate) async fn serve(
         self,
         router: Router,
@@ -92,7 +91,7 @@ impl HttpListener {
             }
         };
         let _ = tokio::time::timeout(KEEP_ALIVE_GRACE, last_ones).await;
-        // Otherwise the kernel would go on taking connections that nobody answers.
+        // Otherwise the kernel would continue to accept connections that are never served.
         drop(self.listener);
         let admission = self.admission;
         let _ = tokio::time::timeout(KEEP_ALIVE_GRACE, all_ended(&admission)).await;
@@ -108,8 +107,8 @@ impl HttpListener {
         }
     }
 
-    /// Takes the next connection from the kernel, whether there is a place for it or not: a connection that waits in
-    /// the kernel's queue is refused by nobody, and an operator's probe would wait behind it.
+    /// Accepts the next connection, even if there is no place for it: a connection in the kernel's queue cannot be
+    /// rejected, and an operator's probe would wait behind it.
     async fn accept(&self) -> Option<(TcpStream, ConnectionPermit)> {
         match self.listener.accept().await {
             Ok((stream, peer)) => {
@@ -130,15 +129,15 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // A port is free again as soon as its server has ended.
+    // The port can be bound again as soon as its server has ended.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// From now on nobody begins a connection, and whoever has begun is let in: a port that is closed cuts off whom the
-/// kernel had let in and nobody had greeted yet. The filter drops the first packet of a connection (the flag SYN, RFC
-/// 9293, section 3.1), whose sender tries again and finds the port closed.
+/// Blocks new connections, while connections in the kernel's queue can still be accepted: closing the port would reset
+/// them. The filter drops the first packet of a connection (the flag SYN, RFC 9293, section 3.1); its sender retries
+/// and finds the port closed.
 #[cfg(target_os = "linux")]
 fn block_new_connections(listener: &TcpListener) {
     const LOAD_BYTE: u16 = 0x30;
@@ -171,7 +170,7 @@ async fn all_ended(admission: &Admission) {
     }
 }
 
-/// Waits for SIGTERM or SIGINT; after the first, a second one ends the process at once.
+/// Waits for SIGTERM or SIGINT. The caller waits again for a second signal, which ends the process immediately.
 pub(crate) async fn shutdown_signal() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;

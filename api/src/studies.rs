@@ -1,4 +1,4 @@
-//! `/pacs/studies`.
+//! Handlers of `/pacs/studies`.
 
 mod request_bodies;
 mod warnings;
@@ -26,8 +26,8 @@ use crate::render;
 
 const COLLECTION: &str = "/pacs/studies";
 
-/// Upserts a study by Study Instance UID: 201 if it is new, otherwise 200. Known series and instances
-/// are ignored. A clinical time that cannot be right is left out and named in `warnings`.
+/// Upserts a study by Study Instance UID: 201 if it is new, otherwise 200. Known series and instances are ignored. An
+/// impossible clinical time is left out and listed in `warnings`.
 #[utoipa::path(post, path = "/pacs/studies/sync", request_body = SyncBody,
     responses((status = 201, body = StudyDocument), (status = 200, body = StudyDocument)))]
 pub(crate) async fn sync(

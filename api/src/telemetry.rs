@@ -1,4 +1,4 @@
-//! Logs and metrics of the process. Logs go to standard error: for people on a terminal, JSON otherwise.
+//! Logs and metrics of the process. Logs go to standard error: as text on a terminal, otherwise as JSON.
 
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
@@ -16,7 +16,7 @@ const SECONDS: &[f64] = &[
 const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Starts logging; `filter` is in `RUST_LOG`'s form.
+/// Starts logging; `filter` has the syntax of `RUST_LOG`.
 pub(crate) fn log(filter: EnvFilter) {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -31,7 +31,7 @@ pub(crate) fn log(filter: EnvFilter) {
     }
 }
 
-/// The process's metrics; the first call starts collecting them.
+/// Returns the metrics of the process; the first call starts collecting them.
 pub(crate) fn metrics(tasks: &BackgroundTasks) -> Metrics {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     let handle = HANDLE.get_or_init(collect).clone();

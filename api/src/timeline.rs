@@ -1,4 +1,4 @@
-//! `/patients/{id}/timeline`.
+//! Handler of `/patients/{id}/timeline`.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -29,7 +29,7 @@ pub(crate) async fn list(
     let patient = PatientId::from(id);
     let reader = reader(&read);
     let after = page.after.as_ref();
-    // One more of each than is shown: any of them may be the row behind the page's last.
+    // One row more of each kind than the page shows: any of them may be the first row of the next page.
     let pages = timeline::pages(read.tenant, patient, reader, after, page.limit + 1);
     let mut rows = Vec::new();
     let shown = read.wait_for_freshness(&app).await?;

@@ -1,10 +1,10 @@
-//! From a body's members to domain values: everything that is wrong is found at once, each with its pointer.
+//! Conversion of a body's members to domain values: all errors are collected, each with its pointer.
 //!
-//! **Optional texts and ids**: a blank one says what a member that is left out says. The forms of many systems send
-//! `""` for what nobody filled in, and DICOM's attributes of type 2 are there and empty.
+//! **Optional texts and ids**: a blank value counts as an omitted member. The forms of many systems send `""` for
+//! fields that were not filled in, and DICOM attributes of type 2 are present and empty.
 //!
-//! **Changes** are merge patches (RFC 7396): a member that is left out stays, `null` takes an optional one away, and a
-//! blank text or id does so too. A body's member of this kind is a [`Change`].
+//! **Changes** are merge patches (RFC 7396): an omitted member is kept, `null` removes an optional member, and so does
+//! a blank text or id. Such a member of a body is a [`Change`].
 
 mod ids;
 mod shapes;
@@ -20,15 +20,15 @@ pub(crate) use shapes::{FreeObject, JsonObject, List, most_elements, too_many};
 
 use crate::problem::{FieldError, Problem};
 
-/// So many things that are wrong are told of one body. Millions of them fit into a body, and would not into an answer.
+/// Maximum number of errors reported for one body. Millions of errors fit into a body, but not into a response.
 const MAX_REPORTED_ERRORS: usize = 100;
 
-/// What was wrong so far, the first [`MAX_REPORTED_ERRORS`] of it.
+/// Errors found so far, the first [`MAX_REPORTED_ERRORS`] of them.
 #[derive(Debug, Default)]
 pub(crate) struct BodyValidator(Vec<FieldError>);
 
 impl BodyValidator {
-    /// The member has to be there.
+    /// Reports an error if the member is absent.
     pub(crate) fn required<T>(&mut self, pointer: &str, member: Option<T>) -> Option<T> {
         if member.is_none() {
             self.push_error(pointer, "is required");
@@ -36,7 +36,7 @@ impl BodyValidator {
         member
     }
 
-    /// The member, where it is there, has to parse.
+    /// Parses the member, if present.
     pub(crate) fn parse<T, U, E: Display>(
         &mut self,
         pointer: &str,
@@ -52,7 +52,7 @@ impl BodyValidator {
         }
     }
 
-    /// Each of the member's elements has to parse.
+    /// Parses each element of the member.
     pub(crate) fn each<T, U, E: Display, const MOST: usize>(
         &mut self,
         pointer: &str,
@@ -66,7 +66,7 @@ impl BodyValidator {
         Some(parsed)
     }
 
-    /// The same where the elements change as a whole.
+    /// Parses each element of a list that is changed as a whole.
     pub(crate) fn each_of_change<T, U, E: Display, const MOST: usize>(
         &mut self,
         pointer: &str,
@@ -80,27 +80,27 @@ impl BodyValidator {
         }
     }
 
-    /// A required text: a blank one is wrong.
+    /// Parses a required text; a blank text is an error.
     pub(crate) fn text(&mut self, pointer: &str, member: Option<String>) -> Option<Text> {
         self.parse(pointer, member, Text::parse)
     }
 
-    /// A required name or short label.
+    /// Parses a required name or short label.
     pub(crate) fn name(&mut self, pointer: &str, member: Option<String>) -> Option<Text> {
         self.parse(pointer, member, Text::parse_name)
     }
 
-    /// The same of what is about a patient.
+    /// Parses a required text that is PHI.
     pub(crate) fn phi_text(&mut self, pointer: &str, member: Option<String>) -> Option<PhiText> {
         self.text(pointer, member).map(Phi::new)
     }
 
-    /// A required time.
+    /// Parses a required time.
     pub(crate) fn time(&mut self, pointer: &str, member: Option<String>) -> Option<Timestamp> {
         self.parse(pointer, member, |text| text.parse())
     }
 
-    /// An optional member that is sent as text.
+    /// Parses an optional member that is sent as text.
     pub(crate) fn optional<T, E: Display>(
         &mut self,
         pointer: &str,
@@ -111,12 +111,12 @@ impl BodyValidator {
         self.parse(pointer, member, |text| parse(&text))
     }
 
-    /// An optional text.
+    /// Parses an optional text.
     pub(crate) fn optional_text(&mut self, pointer: &str, member: Option<String>) -> Option<Text> {
         self.optional(pointer, member, |text| Text::parse(text))
     }
 
-    /// The same of what is about a patient.
+    /// Parses an optional text that is PHI.
     pub(crate) fn optional_phi(
         &mut self,
         pointer: &str,
@@ -125,7 +125,7 @@ impl BodyValidator {
         self.optional_text(pointer, member).map(Phi::new)
     }
 
-    /// An optional time.
+    /// Parses an optional time.
     pub(crate) fn optional_time(
         &mut self,
         pointer: &str,
@@ -134,7 +134,7 @@ impl BodyValidator {
         self.optional(pointer, member, str::parse)
     }
 
-    /// One of a closed set of words, where it is optional.
+    /// Parses an optional value from a fixed set.
     pub(crate) fn optional_word<T>(
         &mut self,
         pointer: &str,
@@ -146,7 +146,7 @@ impl BodyValidator {
         self.enum_value(pointer, member, parse, words)
     }
 
-    /// One of a closed set of words.
+    /// Parses a value from a fixed set.
     pub(crate) fn enum_value<T>(
         &mut self,
         pointer: &str,
@@ -170,7 +170,7 @@ impl BodyValidator {
         .map(Phi::new)
     }
 
-    /// A change of an optional member.
+    /// Parses a change of an optional member.
     pub(crate) fn change<T, U, E: Display>(
         &mut self,
         pointer: &str,
@@ -184,7 +184,7 @@ impl BodyValidator {
         }
     }
 
-    /// A change of an optional member that is sent as text: a blank one takes it away.
+    /// Parses a change of an optional member that is sent as text; a blank text removes the member.
     pub(crate) fn change_from_text<T, E: Display>(
         &mut self,
         pointer: &str,
@@ -199,22 +199,22 @@ impl BodyValidator {
         }
     }
 
-    /// A change of an optional text.
+    /// Parses a change of an optional text.
     pub(crate) fn text_change(&mut self, pointer: &str, member: Change<String>) -> Change<Text> {
         self.change_from_text(pointer, member, |text| Text::parse(text))
     }
 
-    /// A change of an optional name or short label.
+    /// Parses a change of an optional name or short label.
     pub(crate) fn name_change(&mut self, pointer: &str, member: Change<String>) -> Change<Text> {
         self.change_from_text(pointer, member, |text| Text::parse_name(text))
     }
 
-    /// The same of what is about a patient.
+    /// Parses a change of an optional text that is PHI.
     pub(crate) fn phi_change(&mut self, pointer: &str, member: Change<String>) -> Change<PhiText> {
         self.text_change(pointer, member).map(Phi::new)
     }
 
-    /// A change of the client's own object.
+    /// Parses a change of a client-defined object.
     pub(crate) fn metadata_change(
         &mut self,
         pointer: &str,
@@ -226,7 +226,7 @@ impl BodyValidator {
         .map(Phi::new)
     }
 
-    /// A change of a member that every such resource has: `null` is wrong.
+    /// Returns the new value of a member that cannot be removed; `null` is an error.
     pub(crate) fn kept<T>(&mut self, pointer: &str, member: Change<T>) -> Option<T> {
         if matches!(member, Change::Clear) {
             self.push_error(pointer, "cannot be taken away");
@@ -234,7 +234,7 @@ impl BodyValidator {
         member.value()
     }
 
-    /// Who the patient is; nothing, where no member says anything.
+    /// Parses the patient's demographics; `None` if all members are absent or blank.
     pub(crate) fn patient(&mut self, member: Option<JsonObject<PatientBody>>) -> Option<Patient> {
         let JsonObject(body) = member?;
         let patient = Patient {
@@ -260,7 +260,7 @@ impl BodyValidator {
         }
     }
 
-    /// What was wrong within a member; its pointer is asked for where something was.
+    /// Adds the errors of a nested member; `pointer` is only called if there are any.
     pub(crate) fn nest(&mut self, pointer: impl FnOnce() -> String, inner: Self) {
         if inner.0.is_empty() {
             return;
@@ -274,7 +274,7 @@ impl BodyValidator {
             }));
     }
 
-    /// The whole, where nothing was wrong.
+    /// Returns the result if there are no errors.
     pub(crate) fn finish<T>(self, whole: Option<T>) -> Result<T, Problem> {
         match whole {
             Some(whole) if self.0.is_empty() => Ok(whole),
@@ -298,7 +298,7 @@ pub(crate) struct PatientBody {
     family_name: Option<String>,
     /// Given names.
     given_name: Option<String>,
-    /// `YYYY-MM-DD`.
+    /// Date of birth, `YYYY-MM-DD`.
     birth_date: Option<String>,
     /// female, male, other or unknown (or DICOM's F, M, O, U).
     sex: Option<String>,

@@ -1,4 +1,4 @@
-//! The viewer: launching it for a study, and telling a proxy whether a token may see the images.
+//! Viewer: launch for a study, and verification of viewer tokens for a proxy.
 
 mod token;
 
@@ -95,7 +95,7 @@ fn launch_response(
     Ok(response)
 }
 
-/// The aggregate as its stream says; 404 where the tenant has none.
+/// Folds an aggregate from its stream, or returns 404 if the tenant has none with this id.
 async fn load_or_404<A: Aggregate>(
     app: &App,
     call: &CommandRequest,
@@ -107,10 +107,10 @@ async fn load_or_404<A: Aggregate>(
     loaded.ok_or_else(Problem::not_found)
 }
 
-/// Authorises a viewer token for a study, for use by a reverse proxy in front of the PACS (nginx `auth_request`): 204
-/// if allowed, 401 if the token is missing, invalid or expired, 403 if it was issued for another study or tenant. The
-/// token is comes as bearer or as `token`; prefer the header, since addresses are kept in logs and histories. Its first
-/// use is noted in the audit trail.
+/// Authorises a viewer token for a study, for use by a reverse proxy in front of the PACS (nginx `auth_request`).
+/// Returns 204 if allowed, 401 if the token is missing, invalid or expired, and 403 if it was issued for another study
+/// or tenant. The token is sent as bearer token or as `token`; prefer the header, because URLs are kept in logs and
+/// histories. The first use of a token is recorded in the audit trail.
 #[utoipa::path(get, path = "/pacs/viewer-tokens/verify",
     params(("study_instance_uid" = String, Query), ("token" = Option<String>, Query),
         ("tenant_id" = Option<Uuid>, Query)),
@@ -150,8 +150,8 @@ fn unauthenticated() -> Problem {
     Problem::new(ProblemCode::Unauthenticated, "valid viewer token required")
 }
 
-/// Nobody sees an image before it is in the log that they do. A viewer asks for thousands: what this node has noted
-/// once it does not look for again.
+/// Records the first use of a token in the log before any image is shown. A viewer sends thousands of requests, so this
+/// node does not look up a use again that it has recorded.
 async fn note_first_use(
     app: &App,
     token: &ViewerToken,

@@ -1,4 +1,4 @@
-//! `/radiology/worklist/items`.
+//! Handlers of `/radiology/worklist/items`.
 
 mod request_bodies;
 
@@ -74,7 +74,7 @@ fn statuses(query: &mut StrictQuery) -> Result<Vec<Status>, Problem> {
     Ok(asked.unwrap_or_default())
 }
 
-/// Whose cases are asked for: `current_radiologist_id` says who the caller is, and must be right.
+/// Returns the radiologist whose cases are requested. `current_radiologist_id` must be the caller's practitioner id.
 fn assigned_to(
     query: &mut StrictQuery,
     caller: &Caller,
@@ -94,7 +94,7 @@ fn assigned_to(
     }
 }
 
-/// One item.
+/// Returns a worklist item.
 #[utoipa::path(get, path = "/radiology/worklist/items/{id}",
     params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = WorklistItemDocument)))]
@@ -126,7 +126,7 @@ pub(crate) async fn claim(
     call.run(&app, &claim, SuccessKind::Updated).await
 }
 
-/// Releases a worklist item: the caller's own, or any as admin.
+/// Releases a worklist item of the caller; an admin may release any item.
 #[utoipa::path(post, path = "/radiology/worklist/items/{id}/release",
     params(("id" = Uuid, Path)), request_body = Option<ActingRadiologist>,
     responses((status = 200, body = WorklistItemDocument)))]
@@ -145,8 +145,8 @@ pub(crate) async fn release(
     call.run(&app, &release, SuccessKind::Updated).await
 }
 
-/// Updates a worklist item. Only the holder or an admin may set `in_progress` or `completed`; other changes require
-/// permission to the worklist.
+/// Updates a worklist item. Only the holder or an admin may set `in_progress` or `completed`; other changes require the
+/// permission to manage the worklist or to contribute triage.
 #[utoipa::path(patch, path = "/radiology/worklist/items/{id}",
     params(("id" = Uuid, Path)), request_body = WorklistItemChanges,
     responses((status = 200, body = WorklistItemDocument)))]
@@ -171,7 +171,7 @@ pub(crate) async fn update(
     call.run(&app, &update, SuccessKind::Updated).await
 }
 
-/// An admin's is over anybody's case, a radiologist's over the own one.
+/// Returns the caller's authority: over all cases for an admin, otherwise over the caller's own cases.
 pub(crate) fn authority(caller: &Caller) -> Result<Authority, Problem> {
     if caller.roles.contains(&Role::Admin) {
         Ok(Authority::Any)
@@ -180,7 +180,7 @@ pub(crate) fn authority(caller: &Caller) -> Result<Authority, Problem> {
     }
 }
 
-/// Whether it is the holder's to ask.
+/// Returns whether the update requires the holder.
 fn requires_holder(update: &Update) -> bool {
     matches!(
         update.status,

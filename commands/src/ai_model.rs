@@ -1,4 +1,4 @@
-//! Commands on the catalog's AI models.
+//! Commands on the AI models of the catalog.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ai_model::{AiModel, Command, Update};
@@ -8,10 +8,10 @@ use crate::error::CommandError;
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// Adds a model to the catalog.
+/// Command that adds an AI model to the catalog.
 #[derive(Debug, Clone)]
 pub struct CreateAiModel {
-    /// All of it.
+    /// Attributes of the new AI model.
     pub model: AiModel,
 }
 
@@ -29,12 +29,12 @@ impl UseCase for CreateAiModel {
     }
 }
 
-/// Changes a model.
+/// Command that changes an AI model.
 #[derive(Debug, Clone)]
 pub struct UpdateAiModel {
-    /// Which.
+    /// Id of the AI model.
     pub id: AiModelId,
-    /// What.
+    /// Changes to apply.
     pub update: Update,
 }
 

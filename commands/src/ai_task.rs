@@ -12,19 +12,19 @@ use crate::error::{CommandError, DomainError, Reference};
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// What a model is asked for about a study.
+/// Task that an AI model is to perform on a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskRequest {
-    /// Which images.
+    /// Study to process.
     pub imaging_study_id: StudyId,
-    /// Which model.
+    /// AI model that performs the task.
     pub ai_model_id: AiModelId,
-    /// What for.
+    /// Type of the task.
     pub task_type: TaskType,
 }
 
 impl TaskRequest {
-    /// The id of one attempt at it.
+    /// Derives the task id of an attempt.
     pub fn attempt(&self, attempt: u32) -> AiTaskId {
         ai_task::task_id(
             self.imaging_study_id,
@@ -34,8 +34,8 @@ impl TaskRequest {
         )
     }
 
-    /// A first task, after a look at the study and the model: the model is active and capable, and still so when the
-    /// task enters the log.
+    /// Returns the first attempt of the task if the AI model is active and supports the study. The append expects the
+    /// versions of study and model that were read.
     async fn validated(&self, work: &mut UnitOfWork<'_>) -> Result<NewTask, CommandError> {
         let study = work.read::<Study>(self.imaging_study_id).await?;
         let study = study.ok_or(CommandError::ReferenceNotFound(Reference::Study))?;
@@ -58,8 +58,8 @@ impl TaskRequest {
     }
 }
 
-/// Asks for a task. One that is open or completed is answered with as it is; after a failed or cancelled one a new
-/// attempt is made.
+/// Command that requests an AI task. If the latest attempt is open or completed, the command returns that attempt
+/// unchanged. After a failed or cancelled attempt, it creates the next attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestTask(pub TaskRequest);
 
@@ -87,7 +87,7 @@ impl UseCase for RequestTask {
     }
 }
 
-/// Asked to be where it is, a task does nothing; `If-Match` is looked at all the same.
+/// Returns a task that already is in the requested state. `If-Match` is still checked.
 async fn unchanged(
     work: &mut UnitOfWork<'_>,
     id: AiTaskId,
@@ -100,12 +100,12 @@ async fn unchanged(
     work.decide::<AiTask>(id, Command::ChangeStatus(stay)).await
 }
 
-/// Says how far a task is, or calls it off.
+/// Command that changes the status of a task: progress or cancellation.
 #[derive(Debug, Clone)]
 pub struct ChangeTaskStatus {
-    /// Which.
+    /// Id of the task.
     pub id: AiTaskId,
-    /// Where to.
+    /// Requested status change.
     pub to: StatusChange,
 }
 
@@ -122,12 +122,12 @@ impl UseCase for ChangeTaskStatus {
     }
 }
 
-/// Keeps a result of a task.
+/// Command that stores an output of a task.
 #[derive(Debug, Clone)]
 pub struct AddOutput {
-    /// Whose.
+    /// Id of the task.
     pub task_id: AiTaskId,
-    /// What it says.
+    /// Content of the output.
     pub payload: Payload,
 }
 

@@ -1,4 +1,4 @@
-//! Why a command has no effect.
+//! Errors of commands.
 
 use roentgen_domain::phi::Phi;
 use roentgen_domain::{
@@ -7,101 +7,101 @@ use roentgen_domain::{
 };
 use roentgen_store::StoreError;
 
-/// Why a command was not carried out.
+/// Reason why a command had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The aggregate refuses.
+    /// An aggregate rejects the command.
     #[error(transparent)]
     Domain(#[from] DomainError),
-    /// What the body refers to is not there.
+    /// A resource that the body refers to does not exist.
     #[error("{} not found", .0.name())]
     ReferenceNotFound(Reference),
-    /// What the body refers to may not be used.
+    /// A resource that the body refers to is inactive.
     #[error("{} is inactive", .0.name())]
     ReferenceInactive(Reference),
-    /// What the body refers to belongs to another study, or suits another.
+    /// A resource that the body refers to does not belong to the study, or does not apply to it.
     #[error("{} does not belong to the study", .0.name())]
     ReferenceMismatch(Reference),
-    /// What the resource would say is not acceptable.
+    /// The resource would violate a rule or a schema.
     #[error("validation failed")]
     Invalid(Vec<Violation>),
-    /// What the body says of the resource gives it the id of something of another type.
+    /// The id derived from the body belongs to a stream of another type.
     #[error("the id that follows from this belongs to a resource of another type already")]
     IdOfOtherType,
-    /// `If-Match` names another version.
+    /// `If-Match` names another version than the current one.
     #[error("current version is {actual}")]
     VersionMismatch {
-        /// What it is.
+        /// Current version of the resource.
         actual: u64,
     },
-    /// The stream has as many changes or sealed bytes as it may have.
+    /// The stream has reached the limit of its events or of its sealed bytes.
     #[error("the resource has too many changes to be changed further")]
     TooLarge,
-    /// The idempotency key came with another body before.
+    /// The idempotency key was used with a different body.
     #[error("idempotency key was used with a different request")]
     IdempotencyKeyReused,
-    /// Races or a queue outlived the deadline. Nothing was written.
+    /// Version conflicts or queueing exceeded the deadline. Nothing was written.
     #[error("too many concurrent commands on this resource")]
     Contention,
-    /// The store's own failure.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What is not acceptable, and where.
+/// Violation of a rule or schema, with its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// A JSON pointer (RFC 6901) into the resource. The names in it may be a client's own.
+    /// JSON Pointer (RFC 6901) into the resource. The names in the pointer may be chosen by the client.
     pub pointer: Phi<String>,
-    /// What is wrong there, without what stands there.
+    /// Description of the violation, without the value at the pointer.
     pub detail: String,
 }
 
-/// An aggregate's own reason.
+/// Domain error of an aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DomainError {
-    /// A modality's.
+    /// Domain error of a modality.
     #[error(transparent)]
     Modality(#[from] modality::Error),
-    /// A procedure's.
+    /// Domain error of a procedure.
     #[error(transparent)]
     Procedure(#[from] procedure::Error),
-    /// An order's.
+    /// Domain error of an order.
     #[error(transparent)]
     Order(#[from] order::Error),
-    /// A PACS endpoint's.
+    /// Domain error of a PACS endpoint.
     #[error(transparent)]
     PacsEndpoint(#[from] pacs_endpoint::Error),
-    /// A study's.
+    /// Domain error of a study.
     #[error(transparent)]
     Study(#[from] study::Error),
-    /// That of looking at a study.
+    /// Domain error of an access to a study's images.
     #[error(transparent)]
     StudyAccess(#[from] study_access::Error),
-    /// A reading profile's.
+    /// Domain error of a reading profile.
     #[error(transparent)]
     ReadingProfile(#[from] reading_profile::Error),
-    /// A worklist item's.
+    /// Domain error of a worklist item.
     #[error(transparent)]
     WorklistItem(#[from] worklist_item::Error),
-    /// A caseload's.
+    /// Domain error of a caseload.
     #[error(transparent)]
     Caseload(#[from] caseload::Error),
-    /// A report's.
+    /// Domain error of a report.
     #[error(transparent)]
     Report(#[from] report::Error),
-    /// An AI model's.
+    /// Domain error of an AI model.
     #[error(transparent)]
     AiModel(#[from] ai_model::Error),
-    /// An AI task's.
+    /// Domain error of an AI task.
     #[error(transparent)]
     AiTask(#[from] ai_task::Error),
-    /// A report template's.
+    /// Domain error of a report template.
     #[error(transparent)]
     ReportTemplate(#[from] report_template::Error),
 }
 
-/// A thing that a body refers to.
+/// Resource that a body or path refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reference {
     /// `modality_id`.
@@ -124,12 +124,12 @@ pub enum Reference {
     Patient,
     /// `template_id`.
     Template,
-    /// An AI model's output, named in the path.
+    /// Output of an AI model; its id is part of the path.
     AiOutput,
 }
 
 impl Reference {
-    /// What people call it.
+    /// Returns the name of the resource in error messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Modality => "modality",
@@ -146,7 +146,7 @@ impl Reference {
         }
     }
 
-    /// The member that refers to it, as a JSON pointer.
+    /// Returns the JSON Pointer to the member that holds the reference.
     pub const fn pointer(self) -> &'static str {
         match self {
             Self::Modality => "/modality_id",

@@ -1,4 +1,4 @@
-//! Load, decide, append; on a race again, until the deadline.
+//! Executes commands: loads, decides and appends, and retries on version conflicts until the deadline.
 
 mod idempotency;
 
@@ -25,27 +25,27 @@ use crate::unit_of_work::{self, UnitOfWork};
 pub(crate) use idempotency::EFFECT_RESERVATION_TTL_MS;
 pub use idempotency::Idempotency;
 
-/// How long a command may take, races and queues included.
+/// Maximum duration of a command, 2 s, including queueing and version conflicts.
 pub const DEADLINE: Duration = Duration::from_secs(2);
-/// Who asks, and on what terms.
+/// Metadata of a command: caller, tracing ids and preconditions.
 #[derive(Debug, Clone)]
 pub struct CommandEnvelope {
     /// The caller's tenant.
     pub tenant_id: TenantId,
     /// The caller.
     pub actor: Actor,
-    /// What this belongs to.
+    /// Correlation id.
     pub correlation_id: CorrelationId,
-    /// The event that led to it, where one did.
+    /// Event that caused the command, if any.
     pub causation_id: Option<EventId>,
-    /// The version that the caller has seen.
+    /// Version that `If-Match` expects.
     pub if_match: Option<u64>,
-    /// The caller's key, where it sent one.
+    /// Idempotency key, if the caller sent one.
     pub idempotency: Option<Idempotency>,
 }
 
 impl CommandEnvelope {
-    /// The system's own, in consequence of an event.
+    /// Builds the envelope of a command that the system issues because of an event.
     pub(crate) fn system(
         tenant_id: TenantId,
         correlation_id: CorrelationId,
@@ -62,7 +62,8 @@ impl CommandEnvelope {
         }
     }
 
-    /// Who has the turns that this takes: a policy does not wait behind the callers of its tenant.
+    /// Returns the owner of the shares that the command uses. Commands of policies use shares of the system, so that
+    /// they do not wait behind the callers of the tenant.
     pub(crate) const fn party(&self) -> ShareOwner {
         match self.causation_id {
             Some(_) => ShareOwner::System,
@@ -70,7 +71,7 @@ impl CommandEnvelope {
         }
     }
 
-    /// Reads of what the tenant has.
+    /// Returns a reader of the tenant's data.
     pub(crate) fn reads(&self, store: &Store) -> Reads {
         match self.party() {
             ShareOwner::Tenant(tenant) => Reads::of_tenant(store, tenant),
@@ -78,7 +79,7 @@ impl CommandEnvelope {
         }
     }
 
-    /// Whether the system asks in consequence of an event.
+    /// Checks whether the system issued the command because of an event.
     pub(crate) const fn is_systems(&self) -> bool {
         self.causation_id.is_some()
     }
@@ -93,35 +94,35 @@ impl CommandEnvelope {
     }
 }
 
-/// What a command is about: decides by [`UnitOfWork`], and may be asked again where an attempt lost a race.
+/// Decision of one command on a [`UnitOfWork`]. `decide` is called again after a version conflict.
 pub trait UseCase: Send + Sync {
-    /// The resource that it answers with.
+    /// Aggregate that the command returns.
     type Aggregate: Aggregate;
 
-    /// The stream on which commands queue, where it is known before the decision.
+    /// Returns the stream on which commands queue, if it is known before the decision.
     fn stream(&self, tenant: TenantId) -> Option<StreamId>;
 
-    /// Reads and decides; answers with the resource as it will be.
+    /// Reads and decides. Returns the resource as it is after the append.
     fn decide(
         &self,
         work: &mut UnitOfWork<'_>,
     ) -> impl Future<Output = Result<Versioned<Self::Aggregate>, CommandError>> + Send;
 }
 
-/// What a command led to.
+/// Outcome of a command.
 #[derive(Debug, Clone)]
 pub struct CommandOutcome<A> {
-    /// The resource after it.
+    /// Resource after the command.
     pub resource: Versioned<A>,
-    /// A log position at which a read shows it.
+    /// Log position from which on reads include the outcome.
     pub position: u64,
-    /// Whether this is the first answer again.
+    /// Whether this is the stored outcome of an idempotent retry.
     pub repeated: bool,
-    /// Whether the resource began with it.
+    /// Whether the command created the resource.
     pub created: bool,
 }
 
-/// Carries out use cases. Clones share locks, states and schemas.
+/// Executes use cases. Clones share locks, cached states and compiled schemas.
 #[derive(Debug, Clone)]
 pub struct Executor {
     store: Store,
@@ -136,7 +137,7 @@ enum Attempt<A> {
 }
 
 impl Executor {
-    /// Over this store.
+    /// Creates an executor on the given store.
     pub fn new(store: Store) -> Self {
         Self {
             store,
@@ -146,17 +147,17 @@ impl Executor {
         }
     }
 
-    /// What it works on.
+    /// Returns the store.
     pub(crate) const fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Executes a use case. Later reads on this node see its result.
+    /// Executes a use case. Later reads on this node include its result.
     ///
     /// # Errors
     ///
-    /// [`CommandError::Domain`] if a rule rejects the command, its other variants if references or parameters do not
-    /// hold. Nothing was written, unless the error is [`StoreError::OutcomeUnknown`].
+    /// [`CommandError::Domain`] if an aggregate rejects the command; the other variants if a reference, a parameter or
+    /// a precondition is invalid. Nothing was written, unless the error is [`StoreError::OutcomeUnknown`].
     pub async fn execute<U: UseCase>(
         &self,
         request: &CommandEnvelope,
@@ -240,7 +241,8 @@ impl Executor {
         }
     }
 
-    /// PHI is not answered with past the time of the key that opened it: after a long wait the answer is folded anew.
+    /// Returns the outcome, and reloads its resource if the patient key that decrypted it is outdated: after a long
+    /// wait, the key may have been deleted.
     async fn in_time<A: Aggregate>(
         &self,
         request: &CommandEnvelope,
@@ -256,7 +258,7 @@ impl Executor {
         let reads = request.reads(&self.store);
         let keyring = &self.store.keyring;
         let folded = loader::load::<A>(&reads, keyring, resource.id, as_of).await;
-        // It is written by now, whatever became of the answer.
+        // The append is committed, whatever the reload returns.
         let folded = folded.ok().flatten().ok_or(StoreError::OutcomeUnknown)?;
         Ok(CommandOutcome {
             resource: folded,
@@ -264,7 +266,8 @@ impl Executor {
         })
     }
 
-    /// A repeat may find a state in which the command is refused by now; it gets the first answer all the same.
+    /// Returns the stored outcome of the idempotency key, if any, else the error. A retry may find a state in which the
+    /// command is rejected by now.
     async fn stored_outcome_or_reject<A: Aggregate>(
         &self,
         request: &CommandEnvelope,
@@ -280,7 +283,7 @@ impl Executor {
         }
     }
 
-    /// The first answer again, rendered from the stream at the version it had.
+    /// Returns the stored outcome of a key: the resource at the version that it had then.
     async fn stored_outcome<A: Aggregate>(
         &self,
         request: &CommandEnvelope,
@@ -298,7 +301,7 @@ impl Executor {
         let resource = loader::load::<A>(&reads, keyring, held.stream_id, as_of).await?;
         let resource = resource.ok_or(StoreError::OutcomeUnknown)?;
         let head = reads.head().await?;
-        // The events of one append were recorded at one time.
+        // All events of one append have the same recorded time.
         let created = resource.created_at == resource.updated_at;
         Ok(CommandOutcome {
             resource,
@@ -309,18 +312,18 @@ impl Executor {
     }
 }
 
-/// What a command had to read did not come in time. Nothing was sent yet.
+/// Returns the error for a read that exceeded the deadline before anything was appended.
 fn deadline_exceeded() -> CommandError {
     StoreError::Unavailable(Unavailable::Deadline).into()
 }
 
-/// Whether the append has the stream's first event.
+/// Checks whether the append contains the first event of the stream.
 fn creates_stream(append: &Append, stream_id: StreamId) -> bool {
     let mut events = append.events.iter();
     events.any(|event| event.stream_id == stream_id && event.version == 1)
 }
 
-/// The streams that an append stood on.
+/// Streams of which an append expected a version.
 struct TouchedStreams {
     tenant: TenantId,
     streams: Vec<StreamId>,
@@ -356,12 +359,12 @@ fn done<A: Aggregate>(
     }
 }
 
-/// Whether the refusal could be another with a later state: a stream that is too large only grows.
+/// Checks whether a later state could change the result. A stream that is too large stays too large.
 const fn changes_with_state(error: &CommandError) -> bool {
     is_state_dependent(error) && !matches!(error, CommandError::TooLarge)
 }
 
-/// Whether the refusal could be another with another state.
+/// Checks whether the error depends on the state that the command read.
 const fn is_state_dependent(error: &CommandError) -> bool {
     match error {
         CommandError::Domain(_)

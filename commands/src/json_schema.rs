@@ -1,9 +1,9 @@
-//! Templates' JSON Schemas (draft 2020-12): which are taken, and what satisfies them.
+//! Validation of the JSON Schemas (draft 2020-12) of report templates, and of data against them.
 //!
-//! A schema is written by a person and evaluated by us, so it is bounded before it is compiled: it points nowhere but
-//! into itself, it does not contain itself, what it unfolds to is limited (`bounds`), its patterns are limited together
-//! (`patterns`), and so are the steps of each evaluation (`plan`). All of that is done on a thread of its own
-//! (`judge`), on which tenants take turns. What a refusal says is the schema's words and never the data's.
+//! Users write the schemas and the server evaluates them, so that they are bounded before they are compiled: a schema
+//! refers only to itself, is not recursive, and expands to a bounded number of subschemas (`bounds`); its patterns are
+//! bounded together (`patterns`), and so are the steps of each evaluation (`plan`). Validation runs on one thread
+//! (`judge`), which tenants share fairly. Error messages contain names of the schema only, never values of the data.
 
 mod bounds;
 mod compiled;
@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use crate::error::CommandError;
 use judge::ValidationJob;
 
-/// One schema at a time. A tenant whose schemas take long waits behind itself.
+/// Limits of the queue: one validation at a time. A tenant with slow schemas delays only its own requests.
 const ONE_AT_A_TIME: Limits = Limits {
     shared: 1,
     reserve: 0,
@@ -35,7 +35,7 @@ const ONE_AT_A_TIME: Limits = Limits {
     waiting: 64,
 };
 
-/// Judges schemas, and data by them. Clones share a thread, which is started for the first question.
+/// Validates schemas, and data against schemas. Clones share one thread, which is started on first use.
 #[derive(Debug, Clone)]
 pub(crate) struct Schemas {
     turns: FairShare,
@@ -51,7 +51,7 @@ impl Default for Schemas {
     }
 }
 
-/// Who asks, for whom, and until when.
+/// Share owner, tenant and deadline of a validation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ValidationCaller {
     pub(crate) party: ShareOwner,
@@ -60,11 +60,11 @@ pub(crate) struct ValidationCaller {
 }
 
 impl Schemas {
-    /// Refuses what is no schema, or none that we evaluate; with data, data that do not satisfy it.
+    /// Checks that the value is a supported schema and, if data are given, that they satisfy the schema.
     ///
     /// # Errors
     ///
-    /// [`CommandError::Invalid`] with what is wrong; [`StoreError::Unavailable`] if it is not known by the
+    /// [`CommandError::Invalid`] with the violations; [`StoreError::Unavailable`] if there is no result by the
     /// deadline.
     pub(crate) async fn judge(
         &self,

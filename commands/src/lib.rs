@@ -1,7 +1,7 @@
-//! The write side: a command is loaded for, decided and appended, and repeated where it lost a race.
+//! The write side: loads aggregates, decides commands and appends events, and retries after version conflicts.
 //!
-//! [`Executor`] does that for every [`UseCase`]; the use cases themselves are one module a resource.
-//! What follows from events without anybody asking is in [`policies`].
+//! [`Executor`] executes every [`UseCase`]; each resource has one module of use cases. Commands that the system issues
+//! because of events are in [`policies`].
 
 #![warn(missing_docs)]
 
@@ -28,8 +28,7 @@ pub use error::{CommandError, DomainError, Reference, Violation};
 pub use executor::{CommandEnvelope, CommandOutcome, Executor, Idempotency, UseCase};
 pub use unit_of_work::UnitOfWork;
 
-/// Counts what tests allocate. Of several tests in one process each counts what all do; `cargo nextest` gives each its
-/// own.
+/// Counts allocations in tests. Tests in one process share the count; `cargo nextest` runs each test in a process.
 #[cfg(test)]
 #[global_allocator]
 static ALLOCATED: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;

@@ -1,4 +1,4 @@
-//! Commands on the catalog's modalities.
+//! Commands on the modalities of the catalog.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{ModalityId, StreamId, TenantId};
@@ -8,7 +8,7 @@ use crate::error::CommandError;
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// Adds a modality to the catalog.
+/// Command that adds a modality to the catalog.
 #[derive(Debug, Clone)]
 pub struct CreateModality(pub Modality);
 
@@ -26,12 +26,12 @@ impl UseCase for CreateModality {
     }
 }
 
-/// Changes a modality.
+/// Command that changes a modality.
 #[derive(Debug, Clone)]
 pub struct UpdateModality {
-    /// Which.
+    /// Id of the modality.
     pub id: ModalityId,
-    /// What.
+    /// Changes to apply.
     pub changes: Changes,
 }
 

@@ -15,28 +15,28 @@ use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// Orders an examination. The procedure must exist and be active, and still be so when the order enters the log.
+/// Command that creates an order. The procedure must exist and be active; the append expects the version that was read.
 #[derive(Debug, Clone)]
 pub struct CreateOrder {
-    /// Who is to be examined.
+    /// Patient to be examined.
     pub patient_id: PatientId,
-    /// The visit.
+    /// Encounter in which the order was placed.
     pub encounter_id: Option<EncounterId>,
-    /// The episode of care.
+    /// Episode of care.
     pub episode_id: Option<EpisodeId>,
-    /// Who orders.
+    /// Practitioner who ordered the examination.
     pub ordering_practitioner_id: Option<PractitionerId>,
-    /// Which department orders.
+    /// Department that ordered the examination.
     pub ordering_department_id: Option<DepartmentId>,
-    /// What is to be done.
+    /// Ordered procedure.
     pub imaging_procedure_id: ProcedureId,
-    /// How soon.
+    /// Priority of the order.
     pub priority: Priority,
-    /// When it was ordered; now, where the client does not say.
+    /// Time of the request; default now.
     pub requested_at: Option<Timestamp>,
-    /// The EHR's number; generated, where it sends none.
+    /// Accession number from the EHR; generated if absent.
     pub accession_number: Option<AccessionNumber>,
-    /// Its PHI.
+    /// PHI of the order.
     pub phi: CreatedPhi,
 }
 
@@ -84,12 +84,12 @@ impl UseCase for CreateOrder {
     }
 }
 
-/// Moves an order on, or changes its details.
+/// Command that changes the status or the details of an order.
 #[derive(Debug, Clone)]
 pub struct UpdateOrder {
-    /// Which.
+    /// Id of the order.
     pub id: OrderId,
-    /// What.
+    /// Changes to apply.
     pub update: Update,
 }
 

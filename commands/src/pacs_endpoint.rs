@@ -1,4 +1,4 @@
-//! Commands on the catalog's PACS endpoints.
+//! Commands on the PACS endpoints of the catalog.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{PacsEndpointId, StreamId, TenantId};
@@ -8,7 +8,7 @@ use crate::error::CommandError;
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// Adds an endpoint to the catalog. Its secret is put away already.
+/// Command that adds an endpoint to the catalog. The caller has already stored its secret.
 #[derive(Debug, Clone)]
 pub struct CreatePacsEndpoint(pub PacsEndpoint);
 
@@ -29,12 +29,12 @@ impl UseCase for CreatePacsEndpoint {
     }
 }
 
-/// Changes an endpoint. Its new secret, where there is one, is put away already.
+/// Command that changes an endpoint. The caller has already stored the new secret, if any.
 #[derive(Debug, Clone)]
 pub struct UpdatePacsEndpoint {
-    /// Which.
+    /// Id of the endpoint.
     pub id: PacsEndpointId,
-    /// What.
+    /// Changes to apply.
     pub changes: Changes,
 }
 

@@ -1,4 +1,4 @@
-//! Policies: events that lead to commands.
+//! Policies: process managers that receive events and issue commands.
 //!
 //! ```text
 //! the log --> events of interest --> react (pure, with memory) --> effects --> Executor --> the log
@@ -6,16 +6,15 @@
 //!                  +------ checkpoint <-----+------- all done --------+
 //! ```
 //!
-//! A policy is told each event that it listens to, in position order, with what it remembered of earlier ones, and
-//! answers with effects: use cases of the system's own. It reads no read model. What an effect decides on is the state
-//! of its aggregates, read and proven in its append like any other command's; each effect carries a claim of its
-//! policy, its name, its target and the causing event's position in that same append, so that none is ever done twice,
-//! whenever the process was killed. The checkpoint moves, together with the memory, once all effects of a batch are
-//! done.
+//! A policy receives each event to which it subscribes, in position order, with the values that it stored earlier, and
+//! returns effects: use cases that the system executes. It reads no read model. An effect reads aggregates, and its
+//! append expects their versions, as for any other command. The same append takes a reservation of policy, effect name,
+//! target and position of the causing event, so that no effect is executed twice, even after a crash. The checkpoint
+//! advances together with the policy memory, after all effects of a batch are done.
 //!
-//! Effects of one study are carried out in order, those of different ones at once. What fails because something is down
-//! is tried again until it is done; what the database refuses is waited out for an hour; what is refused for good, or
-//! rests on damaged data, is recorded and passed.
+//! Effects of one lane, usually one study, are executed in order, those of different lanes concurrently. A transient
+//! failure is retried until it succeeds, and a failure that an operator can repair is retried for an hour. A permanent
+//! failure and a rejected command are recorded and skipped.
 
 mod add_to_worklist;
 mod apply_triage;
@@ -53,60 +52,60 @@ pub use effect::Effect;
 pub use policy_memory::PolicyMemory;
 pub use runner::{PolicyProgress, Runner};
 
-/// The checkpoint's name.
+/// Name of the policies' checkpoint.
 pub const POLICIES: &str = "policies";
 
-/// Returns the number of events after the policies' checkpoint, over all nodes, as the database has it.
+/// Returns the number of events after the policies' checkpoint in the database, which all nodes share.
 ///
 /// # Errors
 ///
 /// [`EngineError`] if the database fails.
 pub async fn lag(store: &Store) -> Result<u64, EngineError> {
-    // In this order: what happens in between makes the lag larger, and never 0 too soon.
+    // The checkpoint is read first: events in between can make the lag too large, but never 0 too early.
     let reached = store.engine.checkpoint(POLICIES).await?.position;
     let head = store.engine.head().await?.position;
     Ok(head.saturating_sub(reached))
 }
 
-/// What policies are told at the start.
+/// Settings of the policies.
 #[derive(Debug, Clone, Copy)]
 pub struct PolicySettings {
-    /// How long a claim may be idle.
+    /// Time without activity after which a claim is released.
     pub claim_timeout: Duration,
 }
 
-/// What follows from events of some types.
+/// Reaction to events of some types.
 #[async_trait]
 pub trait Policy: Debug + Send + Sync + 'static {
-    /// Frozen: it is part of the claims.
+    /// Returns the name of the policy. It is frozen, because it is part of the reservations.
     fn name(&self) -> &'static str;
 
-    /// The events that it is told, by their wire names.
+    /// Returns the event types to which the policy subscribes, by wire name.
     fn event_types(&self) -> &'static [&'static str];
 
-    /// What it must remember to react to this one.
+    /// Returns the keys of the policy memory that the reaction to this event needs.
     fn memory_keys(&self, _cause: &Cause<'_>) -> Vec<MemoryKey> {
         Vec::new()
     }
 
-    /// Returns the effects, in order. They must depend on the event and the memory only, so that every repetition plans
-    /// the same.
+    /// Returns the effects, in order. They must depend on event and memory only, so that a retry plans the same
+    /// effects.
     ///
     /// # Errors
     ///
-    /// [`EventReadError`] if the event cannot be decoded: it is logged, and has no effect.
+    /// [`EventReadError`] if the event cannot be decoded. The error is logged, and the event has no effect.
     fn react(
         &self,
         cause: &Cause<'_>,
         recall: &mut PolicyMemory,
     ) -> Result<Vec<Effect>, EventReadError>;
 
-    /// The topic of its timers, where it has any.
+    /// Returns the memory topic of the policy's timers, if it has any.
     fn timer_topic(&self) -> Option<&'static str> {
         None
     }
 
-    /// One of its timers has come to its time.
+    /// Handles a timer that is due.
     async fn on_timer(
         &self,
         _timer: &MemoryEntry,
@@ -116,24 +115,24 @@ pub trait Policy: Debug + Send + Sync + 'static {
     }
 }
 
-/// What becomes of a timer.
+/// Outcome of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimerOutcome {
-    /// Nothing more.
+    /// The timer is done and deleted.
     Done,
-    /// It is not time yet.
+    /// The timer is due again at this time.
     Reschedule(Timestamp),
 }
 
-/// An event that something may follow from.
+/// Event that may cause effects.
 #[derive(Debug, Clone, Copy)]
 pub struct Cause<'a> {
-    /// As it stands in the log.
+    /// Event as stored in the log.
     pub event: &'a StoredEvent,
 }
 
 impl Cause<'_> {
-    /// Decodes the event, without its PHI; `None` if it is of another aggregate.
+    /// Decodes the event without its PHI. Returns `None` if it belongs to another aggregate type.
     ///
     /// # Errors
     ///
@@ -145,14 +144,14 @@ impl Cause<'_> {
         codec::decode::<A>(self.event, None).map(Some)
     }
 
-    /// What set the event in motion; the event itself, where it does not say.
+    /// Returns the correlation id of the event, or its event id if the metadata cannot be read.
     pub fn correlation_id(&self) -> CorrelationId {
         let metadata: Result<EventMetadata, _> = serde_json::from_str(&self.event.metadata);
         let by_itself = || self.event.event_id.as_uuid().into();
         metadata.map_or_else(|_| by_itself(), |metadata| metadata.correlation_id)
     }
 
-    /// Where a value of this tenant is kept.
+    /// Returns the key of a memory value of the event's tenant.
     pub fn memory(&self, topic: &'static str, key: impl ToString) -> MemoryKey {
         MemoryKey {
             topic,
@@ -162,7 +161,7 @@ impl Cause<'_> {
     }
 }
 
-/// Every policy there is. Those that are told of one event plan its effects in this order.
+/// Returns all policies. Policies that subscribe to the same event plan their effects in this order.
 pub fn all(settings: PolicySettings) -> Vec<Arc<dyn Policy>> {
     let PolicySettings { claim_timeout } = settings;
     vec![

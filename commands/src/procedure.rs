@@ -1,4 +1,4 @@
-//! Commands on the catalog's procedures.
+//! Commands on the procedures of the catalog.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::body_part::BodyPart;
@@ -12,28 +12,28 @@ use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// Adds a procedure to the catalog. Its modality must exist.
+/// Command that adds a procedure to the catalog. The modality must exist.
 #[derive(Debug, Clone)]
 pub struct CreateProcedure {
-    /// Taken once.
+    /// Unique code of the procedure.
     pub code: ProcedureCode,
-    /// What people call it.
+    /// Display name.
     pub name: Text,
-    /// The modality it is done on.
+    /// Modality on which the procedure is performed.
     pub modality_id: ModalityId,
-    /// More about it.
+    /// Description.
     pub description: Option<Text>,
-    /// The body part.
+    /// Body part.
     pub body_part: Option<BodyPart>,
     /// SNOMED CT concept id.
     pub snomed_code: Option<Text>,
     /// LOINC code.
     pub loinc_code: Option<Text>,
-    /// How long a slot is booked for.
+    /// Default duration of a slot, in minutes.
     pub default_duration_minutes: Option<DurationMinutes>,
-    /// What the patient has to do before.
+    /// Instructions for the patient's preparation.
     pub preparation_instructions: Option<Text>,
-    /// Whether it can be ordered.
+    /// Whether the procedure can be ordered.
     pub is_active: bool,
 }
 
@@ -70,12 +70,12 @@ impl UseCase for CreateProcedure {
     }
 }
 
-/// Changes a procedure.
+/// Command that changes a procedure.
 #[derive(Debug, Clone)]
 pub struct UpdateProcedure {
-    /// Which.
+    /// Id of the procedure.
     pub id: ProcedureId,
-    /// What.
+    /// Changes to apply.
     pub changes: Changes,
 }
 

@@ -1,4 +1,4 @@
-//! Commands on the radiologists' reading profiles.
+//! Commands on the reading profiles of radiologists.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{ReadingProfileId, StreamId, TenantId};
@@ -8,7 +8,7 @@ use crate::error::CommandError;
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// Adds a reading profile to the catalog.
+/// Command that adds a reading profile to the catalog.
 #[derive(Debug, Clone)]
 pub struct CreateReadingProfile(pub ReadingProfile);
 
@@ -29,12 +29,12 @@ impl UseCase for CreateReadingProfile {
     }
 }
 
-/// Changes a reading profile.
+/// Command that changes a reading profile.
 #[derive(Debug, Clone)]
 pub struct UpdateReadingProfile {
-    /// Which.
+    /// Id of the reading profile.
     pub id: ReadingProfileId,
-    /// What.
+    /// Changes to apply.
     pub changes: Changes,
 }
 

@@ -1,5 +1,5 @@
-//! Commands on reports. Who creates, edits or signs a draft holds its case, in the same append; a preliminary report
-//! may be edited and signed by any radiologist.
+//! Commands on reports. To create, edit or sign a draft, a radiologist must hold its case, which the same append
+//! verifies. Any radiologist may edit and sign a preliminary report.
 
 mod create;
 mod sign;
@@ -17,12 +17,12 @@ use crate::worklist::assignment;
 pub use create::CreateReport;
 pub use sign::{AddAddendum, SignReport};
 
-/// Edits a draft or a preliminary report.
+/// Command that edits a draft or a preliminary report.
 #[derive(Debug, Clone)]
 pub struct EditReport {
-    /// Which.
+    /// Id of the report.
     pub id: ReportId,
-    /// What.
+    /// Changes to apply.
     pub edit: Edit,
 }
 
@@ -40,7 +40,7 @@ impl UseCase for EditReport {
     }
 }
 
-/// Makes sure that who writes on a draft holds its case, which is in progress.
+/// Ensures that the radiologist who edits a draft holds its case, and that the case is in progress.
 async fn ensure_draft_editable(
     work: &mut UnitOfWork<'_>,
     id: ReportId,
@@ -55,7 +55,7 @@ async fn ensure_draft_editable(
     }
 }
 
-/// Makes sure that nobody else holds the case of a draft. What is not writing does not claim it.
+/// Ensures that no other radiologist holds the case of a draft. The case is not claimed.
 async fn draft_is_free_for(
     work: &mut UnitOfWork<'_>,
     id: ReportId,
@@ -70,12 +70,12 @@ async fn draft_is_free_for(
     }
 }
 
-/// Notes that somebody was told.
+/// Command that records the communication of a critical result.
 #[derive(Debug, Clone)]
 pub struct RecordCommunication {
-    /// Of which report.
+    /// Id of the report.
     pub id: ReportId,
-    /// Who, how and when.
+    /// Recipient, method and time of the communication.
     pub communication: NewCommunication,
 }
 
@@ -92,15 +92,15 @@ impl UseCase for RecordCommunication {
     }
 }
 
-/// Judges what an AI model suggested about the report's study. The latest judgement counts, so that of a draft is its
-/// holder's to make.
+/// Command that reviews a suggestion of an AI model about the report's study. The latest review counts. While the case
+/// of a draft has a holder, only the holder may review.
 #[derive(Debug, Clone)]
 pub struct ReviewSuggestion {
-    /// In which report.
+    /// Id of the report.
     pub id: ReportId,
-    /// The study that the output is about. An output never changes, nor does its study.
+    /// Study of the AI output. An output and its study never change.
     pub output_of: StudyId,
-    /// Which output, and how it is judged.
+    /// Output and verdict.
     pub review: NewReview,
 }
 
@@ -122,14 +122,15 @@ impl UseCase for ReviewSuggestion {
     }
 }
 
-/// Calls a report off. While another radiologist holds the case of a draft, only an administrator does.
+/// Command that cancels a report. While another radiologist holds the case of a draft, only an administrator may
+/// cancel.
 #[derive(Debug, Clone)]
 pub struct CancelReport {
-    /// Which.
+    /// Id of the report.
     pub id: ReportId,
-    /// Who, and why.
+    /// Radiologist and reason.
     pub cancel: Cancel,
-    /// On whose authority: one's own, or an administrator's.
+    /// Authority: the caller's own or an administrator's.
     pub authority: Authority,
 }
 

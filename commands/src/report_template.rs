@@ -1,4 +1,4 @@
-//! Commands on the catalog's report templates.
+//! Commands on the report templates of the catalog.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{StreamId, TemplateId, TenantId};
@@ -8,7 +8,7 @@ use crate::error::CommandError;
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// Adds a template to the catalog. Its schema, where it has one, must be one that can be evaluated.
+/// Command that adds a template to the catalog. Its schema, if any, must be supported.
 #[derive(Debug, Clone)]
 pub struct CreateTemplate(pub ReportTemplate);
 
@@ -32,12 +32,13 @@ impl UseCase for CreateTemplate {
     }
 }
 
-/// Changes a template. Reports that are begun already are judged by its schema as it is when they become final.
+/// Command that changes a template. Existing drafts are checked against the schema that is current when they become
+/// final.
 #[derive(Debug, Clone)]
 pub struct UpdateTemplate {
-    /// Which.
+    /// Id of the template.
     pub id: TemplateId,
-    /// What.
+    /// Changes to apply.
     pub update: Update,
 }
 

@@ -1,9 +1,10 @@
-//! Recently seen states, so that most commands need no load. A state is a guess until an append has checked its
-//! version. They are bounded by what they weigh, and tenants share the room.
+//! Cache of recent aggregate states, which saves most commands a load. A cached state may be stale until an append has
+//! verified its version. The cache is bounded by estimated memory, and tenants share it fairly.
 //!
-//! The tenant is part of the key: another tenant's stream is not found. A patient's states hold opened PHI, which no
-//! version check would ever find destroyed: they are used for as long as the key may be that opened them, counted from
-//! the moment at which the database was asked for that key, whatever was decided on them since.
+//! The tenant is part of the key, so that a stream of another tenant is not found. States of a patient contain
+//! decrypted PHI, and no version check detects that its key was deleted. They are used for as long as their key may be
+//! cached, counted from the time at which the key was requested from the database, even if commands were decided on
+//! them since.
 
 pub(crate) mod weight;
 
@@ -16,16 +17,16 @@ use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::loader::is_outdated;
 use roentgen_store::weighed::WeightedLru;
 
-/// What the states of all tenants may weigh, in bytes.
+/// Maximum estimated memory of the cached states of all tenants, in bytes (256 MiB).
 const BUDGET: usize = 256 * 1024 * 1024;
 
-/// A state of some aggregate.
+/// Versioned state of any aggregate type.
 pub(crate) type AnyState = Arc<dyn Any + Send + Sync>;
 
-/// A stream as its tenant's callers name it.
+/// Tenant and stream.
 pub(crate) type CacheKey = (TenantId, StreamId);
 
-/// A state, and since when the key is known that opened its PHI.
+/// Cached state, with the time at which the key of its PHI was last requested from the database.
 #[derive(Debug, Clone)]
 pub(crate) struct CachedState {
     pub(crate) state: AnyState,
@@ -46,7 +47,7 @@ impl StateCache {
         Self(Mutex::new(WeightedLru::new(bytes)))
     }
 
-    /// The state, unless it holds PHI that is used no more.
+    /// Returns the state, unless it contains PHI and its key is outdated.
     pub(crate) fn get<A: Aggregate>(
         &self,
         (tenant, stream): CacheKey,
@@ -61,8 +62,8 @@ impl StateCache {
         Some((state, key_seen))
     }
 
-    /// Takes up a state that was folded from its stream, or that follows from such a one: then its PHI is as old as
-    /// that one's.
+    /// Caches a state that was folded from its stream, or derived from such a state. A derived state keeps the
+    /// `key_seen` of its base.
     pub(crate) fn put<A: Aggregate>(&self, state: Arc<Versioned<A>>, key_seen: Instant) {
         let tenant = state.tenant_id;
         let stream = state.id;
@@ -93,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    /// Something of a patient's.
+    /// Test aggregate of a patient.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     struct Thing {
         patient: Option<PatientId>,

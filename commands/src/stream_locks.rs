@@ -1,4 +1,4 @@
-//! Commands on one stream queue in the node rather than race in the database.
+//! Per-stream queues: commands on one stream wait in the node instead of causing version conflicts in the database.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,8 +7,8 @@ use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_store::fair::{FairShare, Limits, Share, ShareOwner};
 use tokio::time::Instant;
 
-/// One command at a time. Beside a tenant's callers the system has its turns, too: a crowd of them on one stream does
-/// not keep policies from it.
+/// Limits of a queue: one command at a time. The system has its own share, so that many callers on one stream do not
+/// block policies.
 const ONE_AT_A_TIME: Limits = Limits {
     shared: 1,
     reserve: 0,
@@ -16,31 +16,31 @@ const ONE_AT_A_TIME: Limits = Limits {
     waiting: 512,
 };
 
-/// A stream as its tenant's callers name it. Another tenant that names the same stream queues elsewhere.
+/// Tenant and stream. The same stream id of another tenant has a separate queue.
 type LockKey = (TenantId, StreamId);
 
-/// A lock for every stream that a command is about, for as long as one is: as many as there are commands.
+/// Locks of the streams that commands are using. A lock exists while a command holds it or waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct StreamLocks(Mutex<HashMap<LockKey, Lock>>);
 
 #[derive(Debug)]
 struct Lock {
     queue: FairShare,
-    /// Commands that hold it or wait for it.
+    /// Number of commands that hold the lock or wait for it.
     users: usize,
 }
 
-/// The lock of a stream, held until this is dropped.
+/// Guard of a stream's lock, which is released on drop.
 #[derive(Debug)]
 pub(crate) struct Locked<'a> {
-    /// Dropped first: the next command may go on.
+    /// Share of the queue. It is dropped first, so that the next command continues.
     turn: Option<Share>,
     locks: &'a StreamLocks,
     key: LockKey,
 }
 
 impl StreamLocks {
-    /// Waits for the lock of the tenant's stream. Returns `None` if the deadline comes first, or if too many wait.
+    /// Waits for the lock of the tenant's stream. Returns `None` if the deadline passes, or if the queue is full.
     pub(crate) async fn lock(
         &self,
         party: ShareOwner,

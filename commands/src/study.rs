@@ -1,8 +1,7 @@
 //! Commands on imaging studies, their series and instances.
 //!
-//! A study finds its order by the order's id or by the accession number, of which the order's id is derived; the
-//! order's version, or that there is none, is checked with the append. So whichever of the two comes second sees the
-//! first.
+//! A study finds its order by order id or by accession number, from which the order id is derived. The append expects
+//! the order's version, or its absence. So if study and order are created concurrently, the second one sees the first.
 
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::{ModalityCode, PacsEndpointCode};
@@ -26,32 +25,32 @@ use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// Takes up what an archive says of a study.
+/// Command that syncs a study with the attributes that a PACS reports.
 #[derive(Debug, Clone)]
 pub struct SyncStudy {
-    /// Where it comes from; must exist and be active.
+    /// PACS endpoint that reports the study; must exist and be active.
     pub pacs_endpoint_code: PacsEndpointCode,
-    /// Its UID.
+    /// Study Instance UID.
     pub study_instance_uid: Uid,
-    /// Of whom it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// Its modality.
+    /// Modality.
     pub modality_code: ModalityCode,
-    /// The order's number.
+    /// Accession number of the order.
     pub accession_number: Option<AccessionNumber>,
-    /// What it is.
+    /// Description.
     pub description: Option<Text>,
-    /// What it shows.
+    /// Body part.
     pub body_part: Option<BodyPart>,
-    /// When it was begun.
+    /// Start of the study.
     pub started_at: Option<Timestamp>,
-    /// When it was ended.
+    /// End of the study.
     pub ended_at: Option<Timestamp>,
-    /// The order, where the archive knows it; must exist.
+    /// Order of the study, if the PACS knows it; must exist.
     pub imaging_order_id: Option<OrderId>,
-    /// Who the patient is.
+    /// Demographics of the patient.
     pub patient: Option<Patient>,
-    /// Its series with their instances.
+    /// Series with their instances.
     pub series: Vec<SyncedSeries>,
 }
 
@@ -98,7 +97,8 @@ impl SyncStudy {
         }
     }
 
-    /// The order that the study names, by this sync or an earlier one; not looked for where the study has its order.
+    /// Returns the order with the study's accession number, reported now or earlier. If the study is linked already,
+    /// the order is not looked up.
     async fn order(
         &self,
         work: &mut UnitOfWork<'_>,
@@ -124,7 +124,7 @@ impl SyncStudy {
     }
 }
 
-/// An order that was named by its id: it must exist.
+/// Returns an order that the request names by id. The order must exist.
 async fn referenced_order(
     work: &mut UnitOfWork<'_>,
     id: OrderId,
@@ -143,12 +143,12 @@ fn classify_order(id: OrderId, of_order: PatientId, of_study: PatientId) -> Refe
     }
 }
 
-/// Adds one series to a study.
+/// Command that adds a series to a study.
 #[derive(Debug, Clone)]
 pub struct AddSeries {
-    /// Which study.
+    /// Id of the study.
     pub study_id: StudyId,
-    /// The series.
+    /// Attributes of the series.
     pub facts: SeriesAttributes,
 }
 
@@ -167,14 +167,14 @@ impl UseCase for AddSeries {
     }
 }
 
-/// Adds one instance to a series.
+/// Command that adds an instance to a series.
 #[derive(Debug, Clone)]
 pub struct AddInstance {
-    /// The series' study.
+    /// Study of the series.
     pub study_id: StudyId,
-    /// Which series.
+    /// Id of the series.
     pub series_id: SeriesId,
-    /// The instance.
+    /// Attributes of the instance.
     pub instance: InstanceAttributes,
 }
 
@@ -194,14 +194,14 @@ impl UseCase for AddInstance {
     }
 }
 
-/// Changes a study, or settles which order it answers.
+/// Command that changes a study, or resolves its order link.
 #[derive(Debug, Clone)]
 pub struct UpdateStudy {
-    /// Which.
+    /// Id of the study.
     pub id: StudyId,
-    /// What; its order is not looked at.
+    /// Changes to apply; its `order` is ignored.
     pub update: Update,
-    /// The order it answers; must exist. None, where taken away.
+    /// Order to link, which must exist, or `Clear` to unlink.
     pub imaging_order_id: Change<OrderId>,
 }
 
@@ -230,12 +230,12 @@ impl UseCase for UpdateStudy {
     }
 }
 
-/// Gives out a token to look at a study's images.
+/// Command that issues a token to view the images of a study.
 #[derive(Debug, Clone, Copy)]
 pub struct LaunchViewer {
-    /// Whose images.
+    /// Id of the study.
     pub study_id: StudyId,
-    /// The token.
+    /// Id of the token.
     pub token_id: ViewerTokenId,
 }
 
@@ -263,12 +263,12 @@ impl UseCase for LaunchViewer {
     }
 }
 
-/// Notes the first use of a token; later ones leave no trace.
+/// Command that records the first use of a viewer token. Later uses are not recorded.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordViewerTokenUse {
-    /// Whose images.
+    /// Id of the study.
     pub study_id: StudyId,
-    /// The token.
+    /// Id of the token.
     pub token_id: ViewerTokenId,
 }
 

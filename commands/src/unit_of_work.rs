@@ -1,4 +1,4 @@
-//! One attempt at a command: what it read, what it decided, and the append that comes of it.
+//! Unit of work: one attempt at a command, with its reads, decisions and append.
 
 mod added;
 mod history;
@@ -28,33 +28,33 @@ use crate::state_cache::weight::is_within;
 use crate::state_cache::{AnyState, CachedState, StateCache};
 use settled::StateFinalizer;
 
-/// When an attempt is made.
+/// Parameters of an attempt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt {
     pub(crate) is_first: bool,
     pub(crate) deadline: Deadline,
 }
 
-/// One attempt.
+/// One attempt at a command.
 pub struct UnitOfWork<'a> {
     store: &'a Store,
     states: &'a StateCache,
     schemas: &'a Schemas,
     request: &'a CommandEnvelope,
-    /// When the command ends, whatever it has come to.
+    /// Deadline of the command.
     deadline: Deadline,
     reads: Reads,
     context: Context,
     metadata: String,
     begun: Instant,
-    /// Takes states from the cache, and absence for granted.
+    /// Whether the attempt uses cached states, and assumes without a read that a new aggregate does not exist.
     trusts_guesses: bool,
     guessed: bool,
     checks: BTreeMap<StreamId, u64>,
-    /// What was read and what was decided on it: an attempt sees one history of a stream, whatever others append
-    /// meanwhile.
+    /// States that were read or decided. An attempt sees one consistent history of a stream, even if others append to
+    /// it.
     seen: BTreeMap<StreamId, Option<CachedState>>,
-    /// Streams that were asked for as one type and are of another, which no stream ever changes.
+    /// Streams that exist with another type than requested. The type of a stream never changes.
     of_other_type: BTreeSet<StreamId>,
     pub(crate) append: Append,
     finishes: Vec<StateFinalizer>,
@@ -103,13 +103,13 @@ impl<'a> UnitOfWork<'a> {
         })
     }
 
-    /// Who, when, and a fresh id for this attempt.
+    /// Returns actor, time and a new id for this attempt.
     pub const fn context(&self) -> &Context {
         &self.context
     }
 
-    /// Reads an aggregate, and expects its version, or its absence, at the append. Another tenant's aggregate, and one
-    /// of another type, is `None`. Repeated reads return the same state.
+    /// Reads an aggregate. The append expects its version, or its absence. Returns `None` for an aggregate of another
+    /// tenant or of another type. Repeated reads return the same state.
     ///
     /// # Errors
     ///
@@ -184,8 +184,8 @@ impl<'a> UnitOfWork<'a> {
         Ok(Some(state))
     }
 
-    /// Decides a command that creates an aggregate; there is no version that `If-Match` could name. The first attempt
-    /// does not look whether it exists.
+    /// Decides a command that creates an aggregate. `If-Match` cannot match an absent aggregate. The first attempt does
+    /// not check whether the aggregate exists.
     ///
     /// # Errors
     ///
@@ -240,8 +240,9 @@ impl<'a> UnitOfWork<'a> {
         Ok(after.ok_or(StoreError::OutcomeUnknown)?)
     }
 
-    /// Decides a command on an aggregate that is related to the use case's own: `If-Match` does not apply to it, and
-    /// the reserve of the stream is open to it. `None` if it does not exist; then the command has no effect.
+    /// Decides a command on a related aggregate, not the one that the use case returns. `If-Match` does not apply to
+    /// it, and the reserved budget of the stream is available. Returns `None` if the aggregate does not exist; then the
+    /// command has no effect.
     ///
     /// # Errors
     ///
@@ -313,7 +314,8 @@ impl<'a> UnitOfWork<'a> {
         Ok(after)
     }
 
-    /// What the system does in consequence of an event may use the reserve.
+    /// Returns the stream budget of the command. Commands that the system issues because of an event may use the
+    /// reserve.
     const fn systems_room(&self) -> StreamBudget {
         if self.request.is_systems() {
             StreamBudget::Reserved
@@ -322,7 +324,7 @@ impl<'a> UnitOfWork<'a> {
         }
     }
 
-    /// `If-Match` is about the aggregate that the command decides on, as it was before the attempt.
+    /// Checks `If-Match` against the version that the aggregate had before the attempt.
     fn check_if_match(&self, version: Option<u64>) -> Result<(), CommandError> {
         match (self.request.if_match, version) {
             (Some(asked), Some(actual)) if asked != actual => {
@@ -332,12 +334,12 @@ impl<'a> UnitOfWork<'a> {
         }
     }
 
-    /// Whether the decision rests on states that no append has proven yet.
+    /// Checks whether the decision is based on cached states that no append has verified.
     pub(crate) const fn used_cached_state(&self) -> bool {
         self.guessed
     }
 
-    /// The append, with every stream that was read as a check.
+    /// Takes the append. It expects the version of every stream that was read.
     pub(crate) fn take_append(&mut self) -> Append {
         let mut append = std::mem::take(&mut self.append);
         let checks = std::mem::take(&mut self.checks).into_iter();
@@ -350,7 +352,7 @@ impl<'a> UnitOfWork<'a> {
         append
     }
 
-    /// When the key was seen that opened, or sealed, what was read or decided of a stream.
+    /// Returns the time at which the patient key of a stream was last requested from the database.
     pub(crate) fn key_seen(&self, stream_id: StreamId) -> Instant {
         let seen = self.seen.get(&stream_id).and_then(Option::as_ref);
         seen.map_or(self.begun, |known| known.key_seen)

@@ -1,7 +1,7 @@
 //! Commands on the radiologists' worklist.
 //!
-//! An item and the caseloads of those who let it go or take it are appended to at once, each at the version that was
-//! read: the limit of cases holds under any concurrency, over any number of nodes.
+//! One append writes an item and the caseloads of its previous and new holders, each at its expected version. So the
+//! limit of concurrent cases holds under concurrency and across nodes.
 
 pub(crate) mod assignment;
 pub(crate) mod create;
@@ -20,20 +20,20 @@ use crate::unit_of_work::UnitOfWork;
 pub use assignment::ensure_case_claimed;
 pub use create::CreateItem;
 
-/// Claims an item for the caller.
+/// Command that claims an item for the caller.
 #[derive(Debug, Clone)]
 pub struct ClaimItem {
-    /// Which.
+    /// Id of the item.
     pub id: WorklistItemId,
-    /// Who claims.
+    /// Radiologist who claims.
     pub radiologist_id: PractitionerId,
 }
 
 impl UseCase for ClaimItem {
     type Aggregate = WorklistItem;
 
-    /// A radiologist's claims queue on the caseload rather than race for its places; many radiologists' claims of one
-    /// item race, and all but one of them find it taken.
+    /// Returns the caseload's stream: claims of one radiologist queue there, so that they do not conflict. Claims of
+    /// one item by several radiologists conflict, and all but one find the item claimed.
     fn stream(&self, tenant: TenantId) -> Option<StreamId> {
         Some(CaseloadId::derive(tenant, self.radiologist_id).into())
     }
@@ -50,12 +50,12 @@ impl UseCase for ClaimItem {
     }
 }
 
-/// Gives an item back.
+/// Command that releases an item.
 #[derive(Debug, Clone)]
 pub struct ReleaseItem {
-    /// Which.
+    /// Id of the item.
     pub id: WorklistItemId,
-    /// On whose authority.
+    /// Authority of the caller.
     pub authority: Authority,
 }
 
@@ -74,12 +74,12 @@ impl UseCase for ReleaseItem {
     }
 }
 
-/// Changes an item: status, priority, who is to hold it, and what is known of it besides.
+/// Command that changes an item: status, priority, assignment or triage.
 #[derive(Debug, Clone)]
 pub struct UpdateItem {
-    /// Which.
+    /// Id of the item.
     pub id: WorklistItemId,
-    /// What.
+    /// Changes to apply.
     pub update: Update,
 }
 
@@ -94,8 +94,8 @@ impl UseCase for UpdateItem {
         Some(queue_stream(tenant, self.id, authority))
     }
 
-    /// An assignment is decided by itself, before what else is asked: a case that is assigned and completed at once is
-    /// held by somebody who has to be allowed to and to have room, too.
+    /// Decides the assignment first, separately from the other changes: if an update assigns and completes a case, the
+    /// new holder still has to be eligible and below the case limit.
     async fn decide(
         &self,
         work: &mut UnitOfWork<'_>,
@@ -119,7 +119,7 @@ impl UseCase for UpdateItem {
     }
 }
 
-/// Where a command queues: with the radiologist's other cases, or else with the item's other commands.
+/// Returns the stream on which a command queues: the radiologist's caseload, or the item if the caller may change any.
 fn queue_stream(tenant: TenantId, id: WorklistItemId, authority: Authority) -> StreamId {
     match authority {
         Authority::Own(radiologist) => CaseloadId::derive(tenant, radiologist).into(),

@@ -1,4 +1,4 @@
-//! What every aggregate is: `decide`, `evolve`, and events with frozen wire names.
+//! Traits and macros of aggregates: `decide`, `evolve`, and events with frozen wire names.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,37 +11,37 @@ use crate::json::Members;
 use crate::phi::Phi;
 use crate::time::Timestamp;
 
-/// What a decision may know of the world beside the state.
+/// Input of a decision in addition to the state.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// Whose data this is.
+    /// Tenant that owns the data.
     pub tenant_id: TenantId,
-    /// Who commands.
+    /// The actor who issued the command.
     pub actor: Actor,
-    /// The server's clock when the command was taken up.
+    /// Server time when the command was received.
     pub now: Timestamp,
-    /// A fresh UUIDv7, for an id the command needs.
+    /// A new UUIDv7, for an id that the command needs.
     pub fresh_id: Uuid,
 }
 
-/// A consistency boundary: one stream of events, decided one command at a time.
+/// A consistency boundary: one stream of events; commands are decided one at a time.
 pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// `stream.type` in the envelope. Frozen.
     const STREAM_TYPE: &'static str;
 
-    /// What may be asked of it.
+    /// Commands that the aggregate accepts.
     type Command: Send;
-    /// What may happen to it.
+    /// Events of the aggregate.
     type Event: DomainEvent;
-    /// Why it refuses.
+    /// Reasons why a command is rejected.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Decides a command: returns the events it leads to, none if the state already is as asked. `state` is `None`
-    /// before the first event.
+    /// Decides a command: returns the resulting events, or none if the state already matches the command. `state` is
+    /// `None` before the first event.
     ///
     /// # Errors
     ///
-    /// The aggregate's own error if its rules reject the command. Nothing is written.
+    /// The aggregate's error if its rules reject the command. Nothing is written.
     fn decide(
         state: Option<&Self>,
         command: Self::Command,
@@ -55,35 +55,35 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
     /// [`UnexpectedEvent`] if the event cannot follow in this state.
     fn evolve(state: Option<Self>, event: Self::Event) -> Result<Self, UnexpectedEvent>;
 
-    /// The PHI members of the resource, where it has any that are open.
+    /// Returns the PHI members of the resource, if it has any that are open.
     fn phi(&self) -> Option<Phi<Members>>;
 
-    /// The patient under whose key this stream's PHI is sealed.
+    /// Returns the patient whose key seals this stream's PHI.
     fn patient_id(&self) -> Option<PatientId>;
 
-    /// The room that a command has in the stream; [`StreamBudget::Bounded`] for edits.
+    /// Returns the budget that a command has in the stream; [`StreamBudget::Bounded`] for edits.
     fn room(_state: Option<&Self>, _command: &Self::Command) -> StreamBudget {
         StreamBudget::Bounded
     }
 
-    /// What the state holds in memory beyond the text that the resource and its PHI show, in bytes.
+    /// Returns the memory used by the state beyond the text of the resource and its PHI, in bytes.
     fn unshown_bytes(&self) -> usize {
         0
     }
 
-    /// What the parts take in memory that show by themselves ([`VisiblePhi::alone`]), in bytes: [`Self::phi`] has the
-    /// last of them only.
+    /// Returns the memory used by the separately visible parts ([`VisiblePhi::alone`]), in bytes. [`Self::phi`]
+    /// contains only the last of these parts.
     fn alone_bytes(&self) -> usize {
         0
     }
 
-    /// Which sealed parts of the stream still show in the resource.
+    /// Returns the sealed parts of the stream that are still visible in the resource.
     fn shown_parts(&self) -> VisiblePhi {
         VisiblePhi::default()
     }
 }
 
-/// An event stands where none of its kind can: the stream is damaged.
+/// An event at a position where its type cannot occur: the stream is corrupt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unexpected event {event} in this state")]
 pub struct UnexpectedEvent {
@@ -91,40 +91,41 @@ pub struct UnexpectedEvent {
     pub event: &'static str,
 }
 
-/// A closed set of facts about one kind of aggregate. Implemented by [`domain_events!`](crate::domain_events) only.
+/// The closed set of events of one aggregate type. Implemented only by [`domain_events!`](crate::domain_events).
 pub trait DomainEvent: Clone + PartialEq + std::fmt::Debug + Send + Sync + 'static {
-    /// Every wire name with its current schema version.
+    /// All wire names, each with its current schema version.
     const EVENT_TYPES: &'static [(&'static str, u32)];
 
-    /// The wire name. Frozen.
+    /// Returns the wire name. Frozen.
     fn event_type(&self) -> &'static str;
 
-    /// The version of the payload's shape.
+    /// Returns the schema version of the payload.
     fn schema_version(&self) -> u32;
 
     /// Returns the payload as JSON, without PHI.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] if the event data cannot be serialised: an event is complete or it is not written.
+    /// [`EncodeError`] if the event data cannot be serialised: an event is written completely or not at all.
     fn payload(&self) -> Result<String, EncodeError>;
 
-    /// Returns the PHI members as one JSON object, to be sealed; `None` if the event has none.
+    /// Returns the PHI members as one JSON object, ready for sealing; `None` if the event has none.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] if they cannot be serialised.
+    /// [`EncodeError`] if the members cannot be serialised.
     fn phi(&self) -> Result<Option<Phi<Vec<u8>>>, EncodeError>;
 
-    /// The patient under whose key the PHI is sealed.
+    /// Returns the patient whose key seals the PHI.
     fn patient_id(&self) -> Option<PatientId>;
 
-    /// Decodes an event from its stored bytes. `phi` is `None` if there is none, or if it cannot or need not be opened.
+    /// Decodes an event from its stored bytes. `phi` is `None` if the event has no PHI, or if the PHI cannot or need
+    /// not be opened.
     ///
     /// # Errors
     ///
     /// [`DecodeError::Unknown`] for an event type or schema version that this release does not know,
-    /// [`DecodeError::Malformed`] for bytes that do not have its schema.
+    /// [`DecodeError::Malformed`] for bytes that do not match the schema.
     fn decode(
         name: &str,
         schema_version: u32,
@@ -133,26 +134,26 @@ pub trait DomainEvent: Clone + PartialEq + std::fmt::Debug + Send + Sync + 'stat
     ) -> Result<Self, DecodeError>;
 }
 
-/// Event data that cannot be serialised. What it contains is withheld: it could be PHI.
+/// Event data that cannot be serialised. The content is withheld because it may be PHI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{event_type}: event data cannot be serialised")]
 pub struct EncodeError {
-    /// The frozen name of the event type, or of what else was to be stored.
+    /// The frozen name of the event type, or of the other item to be stored.
     pub event_type: &'static str,
 }
 
-/// A stored event that this program cannot read.
+/// A stored event that this release cannot read.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// No such event, or a shape from a later program.
+    /// An unknown event type, or a schema version from a later release.
     #[error("unknown event {name}, schema version {schema_version}")]
     Unknown {
         /// The wire name.
         name: String,
-        /// The stored shape.
+        /// The stored schema version.
         schema_version: u32,
     },
-    /// The bytes do not have the shape. What they say is withheld: it could be PHI.
+    /// The bytes do not match the schema. Their content is withheld because it may be PHI.
     #[error("{name}: malformed payload (line {line}, column {column})")]
     Malformed {
         /// The wire name.
@@ -165,7 +166,7 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// Keeps the place and drops the text of a JSON error.
+    /// Keeps line and column of a JSON error and drops its text, which may contain PHI.
     pub fn malformed(name: &'static str, error: &serde_json::Error) -> Self {
         Self::Malformed {
             name,
@@ -175,13 +176,13 @@ impl DecodeError {
     }
 }
 
-/// One event's data: its open members by serde, its PHI members apart.
+/// Data of one event: the open members are serialised by serde, the PHI members separately.
 pub trait EventData: Serialize + DeserializeOwned {
     /// Returns the PHI members as one JSON object; `None` if there are none.
     ///
     /// # Errors
     ///
-    /// The serialiser's error.
+    /// The error of the serialiser.
     fn phi(&self) -> Result<Option<Phi<Vec<u8>>>, serde_json::Error> {
         Ok(None)
     }
@@ -190,12 +191,12 @@ pub trait EventData: Serialize + DeserializeOwned {
     ///
     /// # Errors
     ///
-    /// The deserialiser's error.
+    /// The error of the deserialiser.
     fn set_phi(&mut self, _json: &[u8]) -> Result<(), serde_json::Error> {
         Ok(())
     }
 
-    /// The patient under whose key the PHI is sealed.
+    /// Returns the patient whose key seals the PHI.
     fn patient_id(&self) -> Option<PatientId> {
         None
     }
@@ -215,8 +216,8 @@ impl<F: EventData> EventData for Box<F> {
     }
 }
 
-/// Implements [`EventData`] for structs whose PHI members live in a field `phi: Option<...>` that serde skips, beside a
-/// field `patient_id`.
+/// Implements [`EventData`] for structs that have a field `patient_id` and hold their PHI members in a field `phi:
+/// Option<...>`, which serde skips.
 #[macro_export]
 macro_rules! event_data_with_phi {
     ($($data:ty),+ $(,)?) => {$(
@@ -246,7 +247,7 @@ macro_rules! event_data_without_phi {
     )+};
 }
 
-/// Declares an aggregate's events once: variant, data, frozen wire name, schema version.
+/// Declares the events of an aggregate: variant, data, frozen wire name, schema version.
 #[macro_export]
 macro_rules! domain_events {
     ($(#[$doc:meta])* pub enum $event:ident { $($(#[$vdoc:meta])* $variant:ident($data:ty) = $name:literal v $version:literal,)+ }) => {
@@ -288,7 +289,8 @@ macro_rules! domain_events {
                 phi: Option<&[u8]>,
             ) -> Result<Self, $crate::aggregate::DecodeError> {
                 match (name, schema_version) {
-                    // What a later version added to a shape is optional: the older ones are read as it.
+                    // Members added by a later schema version are optional: older versions decode with the current
+                    // schema.
                     $(($name, 1..=$version) => {
                         $crate::aggregate::decode_event_data::<$data>($name, payload, phi).map(Self::$variant)
                     })+
@@ -306,7 +308,7 @@ macro_rules! domain_events {
 ///
 /// # Errors
 ///
-/// [`DecodeError::Malformed`] if payload or PHI do not have the schema.
+/// [`DecodeError::Malformed`] if payload or PHI do not match the schema.
 pub fn decode_event_data<F: EventData>(
     name: &'static str,
     payload: &[u8],
@@ -321,39 +323,39 @@ pub fn decode_event_data<F: EventData>(
     Ok(data)
 }
 
-/// A resource: an aggregate's state with what its stream says of it. Serialises to the resource's open members.
+/// A resource: the state of an aggregate with its stream metadata. Serialises to the open members of the resource.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Versioned<A> {
-    /// The aggregate's id, which is its stream's.
+    /// Id of the aggregate and of its stream.
     pub id: StreamId,
-    /// Whose it is.
+    /// The owning tenant.
     pub tenant_id: TenantId,
-    /// Its own members.
+    /// State of the aggregate.
     #[serde(flatten)]
     pub state: A,
     /// Time of the first event.
     pub created_at: Timestamp,
     /// Time of the latest event.
     pub updated_at: Timestamp,
-    /// How many events its stream has.
+    /// Number of events in the stream.
     pub version: u64,
-    /// What the events of its stream have together, as far as it was folded from them; nothing in a row.
+    /// Total size of the folded events, in bytes; zero if the state was read from a row.
     #[serde(skip)]
     pub size: Size,
 }
 
-/// Where an event stands: what `evolve` does not need and the resource shows.
+/// Event metadata that the resource shows and [`Aggregate::evolve`] does not need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventHeader {
-    /// The stream, which is the aggregate's id.
+    /// Stream id, which is also the id of the aggregate.
     pub stream_id: StreamId,
-    /// Whose it is.
+    /// The owning tenant.
     pub tenant_id: TenantId,
-    /// The event's version in its stream, from 1.
+    /// Version of the event in its stream, from 1.
     pub version: u64,
-    /// When it was recorded.
+    /// Time at which the event was recorded.
     pub recorded_at: Timestamp,
-    /// What it has in bytes.
+    /// Size of the event in bytes.
     pub size: Size,
 }
 

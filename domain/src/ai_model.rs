@@ -1,5 +1,5 @@
-//! `ImagingAIModel`: a model of the catalog, what it can be asked for, and where it answers. Its id is derived from its
-//! code, so a code is taken once.
+//! `ImagingAIModel`: an AI model of the catalog with its capabilities and its endpoint. The id is derived from the
+//! code, so each code is unique.
 //!
 //! ```text
 //! (none) --Create--> active <--Update--> inactive
@@ -26,78 +26,78 @@ use crate::phi::Phi;
 use crate::text::Text;
 use crate::{domain_events, event_data_without_phi};
 
-/// A model as it is now.
+/// Current state of an AI model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AiModel {
-    /// Never changes: the id is derived from it.
+    /// Immutable: the id is derived from the code.
     pub code: AiModelCode,
     /// Display name.
     pub name: Text,
-    /// More about it.
+    /// Free-text description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
-    /// The modality it was made for; any, where absent.
+    /// Modality that the model supports; any modality if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modality_code: Option<ModalityCode>,
-    /// The body part it was made for (DICOM 0018,0015); any, where absent.
+    /// Body part that the model supports (DICOM 0018,0015); any body part if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_part: Option<BodyPart>,
     /// Supported task types.
     pub capabilities: Capabilities,
-    /// Who makes it.
+    /// Vendor name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor: Option<Text>,
-    /// Vendor version. A resource's own `version` counts its events.
+    /// Vendor version. The `version` of the resource counts its events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_version: Option<Text>,
-    /// Where it answers. Where the secret lies is never part of the resource.
+    /// Inference endpoint. The resource never contains the id of its secret.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "endpoint::without_secret"
     )]
     pub endpoint_config: Option<EndpointConfig>,
-    /// Whether it can be asked.
+    /// Whether the model accepts tasks.
     pub is_active: bool,
 }
 
-/// What may be asked of a model.
+/// Commands of an AI model.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Adds it to the catalog.
+    /// Adds the model to the catalog.
     Create(Box<AiModel>),
-    /// Changes what is given.
+    /// Changes the given members.
     Update(Box<Update>),
 }
 
-/// Changes as they are asked for: what is an object is a merge patch of it.
+/// Requested changes; objects are merge patches.
 pub type Update = Changes<CapabilitiesPatch, EndpointPatch>;
 
-/// Members to change. A member that is left out stays; `null` takes an optional one away. The code never changes.
+/// Members to change. An omitted member is unchanged; `null` removes an optional member. The code is immutable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "C: Deserialize<'de>, E: Deserialize<'de>"))]
 pub struct Changes<C = Capabilities, E = EndpointConfig> {
-    /// A new name.
+    /// New name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
-    /// A new description.
+    /// New description.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub description: Change<Text>,
-    /// Another modality.
+    /// New modality.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub modality_code: Change<ModalityCode>,
-    /// Another body part.
+    /// New body part.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub body_part: Change<BodyPart>,
-    /// What it can do: an event tells all of it.
+    /// New capabilities; an event contains the complete object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<C>,
-    /// Another vendor.
+    /// New vendor name.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub vendor: Change<Text>,
-    /// A new version of the vendor's.
+    /// New vendor version.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub model_version: Change<Text>,
-    /// Where it answers: an event tells all of it.
+    /// New endpoint; an event contains the complete object.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub endpoint_config: Change<E>,
     /// Whether the entry is active.
@@ -106,11 +106,11 @@ pub struct Changes<C = Capabilities, E = EndpointConfig> {
 }
 
 domain_events! {
-    /// What may happen to a model.
+    /// Events of an AI model.
     pub enum Event {
-        /// It was added to the catalog.
+        /// The model was added to the catalog.
         Created(Created) = "ImagingAIModel.Created" v 1,
-        /// Some of it changed.
+        /// Members of the model changed.
         Updated(Updated) = "ImagingAIModel.Updated" v 2,
     }
 }
@@ -118,58 +118,58 @@ domain_events! {
 /// `ImagingAIModel.Created`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// Its id.
+    /// AI model id.
     pub ai_model_id: AiModelId,
-    /// Never changes: the id is derived from it.
+    /// Immutable: the id is derived from the code.
     pub code: AiModelCode,
     /// Display name.
     pub name: Text,
-    /// More about it.
+    /// Free-text description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
-    /// The modality it was made for.
+    /// Modality that the model supports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modality_code: Option<ModalityCode>,
-    /// The body part it was made for.
+    /// Body part that the model supports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_part: Option<BodyPart>,
     /// Supported task types.
     pub capabilities: Capabilities,
-    /// Who makes it.
+    /// Vendor name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor: Option<Text>,
     /// Vendor version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_version: Option<Text>,
-    /// Where it answers, and where the secret lies.
+    /// Inference endpoint with the id of its secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_config: Option<EndpointConfig>,
-    /// Whether it can be asked.
+    /// Whether the model accepts tasks.
     pub is_active: bool,
 }
 
 /// `ImagingAIModel.Updated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Updated {
-    /// Its id.
+    /// AI model id.
     pub ai_model_id: AiModelId,
-    /// What changed.
+    /// Changed members.
     #[serde(flatten)]
     pub changes: Changes,
 }
 
 event_data_without_phi!(Created, Updated);
 
-/// Why a model refuses.
+/// Reasons why a command of an AI model is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The code is taken.
+    /// The code already exists.
     #[error("an AI model with this code already exists")]
     AlreadyExists,
-    /// There is none.
+    /// The model does not exist.
     #[error("AI model not found")]
     NotFound,
-    /// Somewhere to answer without an address.
+    /// The endpoint has no URL.
     #[error("an endpoint needs a url")]
     UrlMissing,
 }
@@ -262,7 +262,7 @@ fn update(model: &AiModel, asked: Update, context: &Context) -> Result<Vec<Event
 }
 
 impl Update {
-    /// The changes with whole objects in the place of their patches.
+    /// Replaces the patches in the changes by complete objects.
     fn laid_over(self, model: &AiModel) -> Result<Changes, Error> {
         let capabilities = self.capabilities;
         let endpoint = model.endpoint_config.as_ref();
@@ -283,7 +283,7 @@ impl Update {
     }
 }
 
-/// No member changes. Derived, it would ask for defaults of the objects, too.
+/// No member changes. A derived `Default` would require defaults of both type parameters.
 impl<C, E> Default for Changes<C, E> {
     fn default() -> Self {
         Self {
@@ -301,7 +301,8 @@ impl<C, E> Default for Changes<C, E> {
 }
 
 impl AiModel {
-    /// Whether it was made for such images. What either side leaves open matches; words match in any case.
+    /// Returns whether the model supports these images. A member that is absent on either side matches; text is
+    /// compared case-insensitively.
     pub fn matches(&self, modality: Option<&ModalityCode>, body_part: Option<&BodyPart>) -> bool {
         let modality_fits = match (&self.modality_code, modality) {
             (Some(own), Some(asked)) => own == asked,
@@ -314,7 +315,7 @@ impl AiModel {
         modality_fits && body_part_fits
     }
 
-    /// What the system asks it for by itself when a study arrives.
+    /// Returns the task types that the system requests automatically when a study arrives.
     pub fn automatic_tasks(&self) -> impl Iterator<Item = TaskType> {
         let all = TaskType::ALL.iter().copied();
         all.filter(|task_type| task_type.is_automatic() && self.capabilities.supports(*task_type))

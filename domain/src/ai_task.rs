@@ -1,4 +1,4 @@
-//! `ImagingAITask`: one run of a model over a study (FHIR Task), and the outputs that came of it.
+//! `ImagingAITask`: one run of an AI model on a study (FHIR Task), with its outputs.
 //!
 //! ```text
 //! (none) --Create--> queued --> running --> completed
@@ -7,10 +7,10 @@
 //!                      +----------+--------> cancelled
 //! ```
 //!
-//! A queued task may complete or fail directly: workers differ. Completed, failed and cancelled are final; after a
-//! failed or cancelled one a new attempt is a task of its own, whose id follows from study, model, type and attempt.
-//! Outputs are taken until the task has failed or was cancelled. Their payloads are PHI, scores and flags of a triage
-//! aside, and the state keeps none of them: what a task decides does not depend on what an output says.
+//! A queued task may complete or fail directly, because workers differ. Completed, failed and cancelled are final. A
+//! new attempt after a failed or cancelled task is a separate task; its id is derived from study, model, type and
+//! attempt. Outputs are accepted until the task has failed or was cancelled. Output payloads are PHI, except the score
+//! and flags of a triage. The state stores no payload, because no decision depends on one.
 
 mod decide;
 mod events;
@@ -32,94 +32,94 @@ use crate::text::Text;
 use crate::time::Timestamp;
 use crate::wire_enum;
 
-/// How often one model may be asked for one thing about one study.
+/// Maximum number of attempts per study, model and task type.
 pub const MAX_ATTEMPTS: u32 = 100;
 
-/// A task as it is now.
+/// State of an AI task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AiTask {
-    /// What was asked of which model.
+    /// Request: study, model and task type.
     #[serde(flatten)]
     pub request: TaskSpec,
-    /// How far it is.
+    /// Lifecycle state.
     #[serde(flatten)]
     pub progress: Lifecycle,
-    /// How many outputs came of it so far.
+    /// Number of outputs.
     pub number_of_outputs: u64,
-    /// The last of them.
+    /// Id of the latest output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latest_output_id: Option<AiOutputId>,
 }
 
-/// What a task says from its first day on.
+/// Immutable attributes of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskSpec {
-    /// Which images.
+    /// Study.
     pub imaging_study_id: StudyId,
-    /// Whose they are.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// Which model.
+    /// AI model.
     pub ai_model_id: AiModelId,
-    /// That model's code.
+    /// Code of the model.
     pub ai_model_code: AiModelCode,
-    /// What for.
+    /// Task type.
     pub task_type: TaskType,
     /// Attempt number, starting at 1.
     pub attempt: u32,
-    /// When it was asked.
+    /// Time of the request.
     pub requested_at: Timestamp,
 }
 
-/// How far a task is, with the times that belong to it.
+/// Lifecycle of a task, with the times of its states.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Lifecycle {
-    /// Nobody works on it yet.
+    /// Not started.
     Queued,
-    /// A worker is on it.
+    /// Started by a worker.
     Running {
-        /// Since when.
+        /// Start time.
         started_at: Timestamp,
     },
-    /// Done.
+    /// Completed; final.
     Completed {
-        /// From when, where it was told.
+        /// Start time, if reported.
         #[serde(skip_serializing_if = "Option::is_none")]
         started_at: Option<Timestamp>,
-        /// Until when.
+        /// Completion time.
         completed_at: Timestamp,
     },
-    /// It did not work.
+    /// Failed; final.
     Failed {
-        /// From when, where it was told.
+        /// Start time, if reported.
         #[serde(skip_serializing_if = "Option::is_none")]
         started_at: Option<Timestamp>,
-        /// Until when.
+        /// Time of the failure.
         completed_at: Timestamp,
-        /// What the worker says of it.
+        /// Error message of the worker.
         error_message: Text,
     },
-    /// Called off.
+    /// Cancelled; final.
     Cancelled {
-        /// When it had been begun, where it had.
+        /// Start time, if the task was started.
         #[serde(skip_serializing_if = "Option::is_none")]
         started_at: Option<Timestamp>,
     },
 }
 
-/// The name of a [`Lifecycle`].
+/// Name of a [`Lifecycle`] state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Nobody works on it yet.
+    /// Not started.
     Queued,
-    /// A worker is on it.
+    /// Started by a worker.
     Running,
-    /// Done: final.
+    /// Completed; final.
     Completed,
-    /// It did not work: final.
+    /// Failed; final.
     Failed,
-    /// Called off: final.
+    /// Cancelled; final.
     Cancelled,
 }
 
@@ -128,86 +128,86 @@ wire_enum! {
         Cancelled = "cancelled";
 }
 
-/// What may be asked of a task.
+/// Commands of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Asks a model for something about a study.
+    /// Requests a task of a model for a study.
     Create(Box<NewTask>),
-    /// Says how far it is.
+    /// Changes the status.
     ChangeStatus(StatusChange),
-    /// Keeps a result.
+    /// Adds an output.
     AddOutput(Box<NewOutput>),
 }
 
-/// A new task. The model's code is that of the moment.
+/// New task. The model code is the current one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTask {
-    /// Which images.
+    /// Study.
     pub imaging_study_id: StudyId,
-    /// Whose they are.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// Which model.
+    /// AI model.
     pub ai_model_id: AiModelId,
-    /// That model's code.
+    /// Code of the model.
     pub ai_model_code: AiModelCode,
-    /// What for.
+    /// Task type.
     pub task_type: TaskType,
     /// Attempt number, starting at 1.
     pub attempt: u32,
 }
 
-/// How far a task is to be.
+/// Change of a task's status.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StatusChange {
-    /// Where it is to be.
+    /// New status.
     pub status: Status,
-    /// Why it failed; only with `failed`.
+    /// Reason of the failure; only with `failed`.
     pub error_message: Option<Text>,
 }
 
-/// A result to be kept.
+/// New output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewOutput {
-    /// What it says, checked by its type.
+    /// Payload, validated against its output type.
     pub payload: Payload,
 }
 
-/// Why a task refuses.
+/// Domain errors of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// This attempt was made already.
+    /// The attempt already exists.
     #[error("this attempt already exists")]
     AlreadyExists,
-    /// There is none.
+    /// The task does not exist.
     #[error("AI task not found")]
     NotFound,
-    /// Completed, failed or cancelled.
+    /// The task is completed, failed or cancelled.
     #[error("task is {status}, a final status")]
     Final {
-        /// What it is.
+        /// Current status.
         status: Status,
     },
-    /// None goes back.
+    /// The task cannot go back to an earlier status.
     #[error("task status cannot change from {from} to {to}")]
     InvalidTransition {
-        /// What it is.
+        /// Current status.
         from: Status,
-        /// What was asked.
+        /// Requested status.
         to: Status,
     },
-    /// An error without failure.
+    /// Error message without status `failed`.
     #[error("error_message is allowed only with status failed")]
     ErrorWithoutFailure,
-    /// A result of a task that has failed or was cancelled.
+    /// Output for a failed or cancelled task.
     #[error("task is {status}; outputs are no longer accepted")]
     OutputsClosed {
-        /// What it is.
+        /// Current status.
         status: Status,
     },
-    /// The model cannot do this.
+    /// The model does not support the task type.
     #[error("model does not support this task type")]
     NotCapable,
-    /// It was tried [`MAX_ATTEMPTS`] times.
+    /// The limit of [`MAX_ATTEMPTS`] attempts is reached.
     #[error("limit of {MAX_ATTEMPTS} attempts reached")]
     TooManyAttempts,
 }
@@ -237,17 +237,17 @@ impl Aggregate for AiTask {
         events::evolve(state, event)
     }
 
-    /// None: the payloads are the outputs'.
+    /// Returns `None`: the PHI is in the outputs.
     fn phi(&self) -> Option<Phi<Members>> {
         None
     }
 
-    /// None: a task by itself has no PHI. Its outputs' events name the patient themselves.
+    /// Returns `None`: the task itself has no PHI. The events of its outputs name the patient.
     fn patient_id(&self) -> Option<PatientId> {
         None
     }
 
-    /// Each step of a task is taken once.
+    /// Returns the stream budget. Status changes are unbounded, because each step of a task happens once.
     fn room(_state: Option<&Self>, command: &Command) -> StreamBudget {
         match command {
             Command::ChangeStatus(_) => StreamBudget::Unbounded,
@@ -257,7 +257,7 @@ impl Aggregate for AiTask {
 }
 
 impl TaskSpec {
-    /// The task's id.
+    /// Returns the task's id.
     pub fn task_id(&self) -> AiTaskId {
         task_id(
             self.imaging_study_id,
@@ -268,13 +268,13 @@ impl TaskSpec {
     }
 }
 
-/// The id of an attempt to have a model do something about a study.
+/// Returns the id of the task for this study, model, task type and attempt.
 pub fn task_id(study: StudyId, model: AiModelId, task_type: TaskType, attempt: u32) -> AiTaskId {
     AiTaskId::derive(study, model, &task_type.to_string(), attempt)
 }
 
 impl AiTask {
-    /// Whether another attempt may follow on this one.
+    /// Returns whether another attempt may follow this task.
     pub fn is_retryable(&self) -> bool {
         match self.progress.status() {
             Status::Failed | Status::Cancelled => true,
@@ -284,7 +284,7 @@ impl AiTask {
 }
 
 impl Lifecycle {
-    /// Its name.
+    /// Returns the status.
     pub const fn status(&self) -> Status {
         match self {
             Self::Queued => Status::Queued,
@@ -295,7 +295,7 @@ impl Lifecycle {
         }
     }
 
-    /// When it was begun, where it was.
+    /// Returns the start time, if the task was started.
     pub const fn started_at(&self) -> Option<Timestamp> {
         match self {
             Self::Queued => None,
@@ -308,7 +308,7 @@ impl Lifecycle {
 }
 
 impl Status {
-    /// Completed, failed and cancelled are final.
+    /// Returns whether the status is final: completed, failed or cancelled.
     pub const fn is_final(self) -> bool {
         match self {
             Self::Completed | Self::Failed | Self::Cancelled => true,

@@ -1,20 +1,20 @@
-//! How a program logs in at another. What it takes is a secret, and lies elsewhere.
+//! Authentication schemes for other systems. Credentials are secrets and are stored elsewhere.
 
 use serde::{Deserialize, Serialize};
 
 use crate::wire_enum;
 
-/// Authentication settings.
+/// Authentication scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthKind {
-    /// Not at all.
+    /// No authentication.
     None,
-    /// User and password (RFC 7617).
+    /// User name and password (RFC 7617).
     Basic,
     /// A bearer token (RFC 6750).
     Bearer,
-    /// A header of the endpoint's own.
+    /// A custom header of the endpoint.
     Header,
 }
 

@@ -1,4 +1,4 @@
-//! Body parts: DICOM Body Part Examined (0018,0015), or the house's own word.
+//! Body parts: DICOM Body Part Examined (0018,0015), or a local term of the site.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::caseless;
 use crate::text::{Text, TextError};
 
-/// A body part as it was written, without the padding of a Code String (PS3.5, VR CS). Equality is of the text as it is
-/// shown; whether two name the same part is for [`Self::matches`] to say.
+/// A body part as entered, without the padding of a Code String (PS3.5, VR CS). Equality compares the displayed text;
+/// [`Self::matches`] compares without regard to case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BodyPart(Text);
@@ -23,17 +23,17 @@ impl BodyPart {
         Text::parse_name(text.trim()).map(Self)
     }
 
-    /// The body part as text.
+    /// Returns the body part as text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// What it is compared and listed by.
+    /// Returns the key by which body parts are compared and listed.
     pub fn key(&self) -> String {
         caseless::key(self.as_str())
     }
 
-    /// Whether both name the same body part.
+    /// Returns whether both name the same body part.
     pub fn matches(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(BodyPart::parse(" "), Err(TextError::Blank));
     }
 
-    /// Events of earlier releases have padded ones.
+    /// Events of earlier releases contain padded body parts.
     #[test]
     fn one_that_was_stored_with_padding_matches_all_the_same() {
         let stored: BodyPart = serde_json::from_str("\"CHEST \"").unwrap();

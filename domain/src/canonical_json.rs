@@ -1,9 +1,9 @@
-//! JSON in one form only, so that two programs that mean the same sign the same bytes: RFC 8785 (JCS).
+//! Canonical JSON (RFC 8785, JCS): programs that serialise equal content sign equal bytes.
 //!
 //! No white space; members ordered by the UTF-16 code units of their names; strings with the shortest escapes (`\"`,
 //! `\\`, `\b`, `\t`, `\n`, `\f`, `\r`, `\u00xx` for other control characters, everything else as it is); numbers as
-//! ECMAScript prints them (`1`, `1.5`, `1e+21`, `1e-7`). One difference: a number that no double is equal to keeps its
-//! digits as they were sent, where RFC 8785 would round it to a double first.
+//! ECMAScript prints them (`1`, `1.5`, `1e+21`, `1e-7`). One difference: a number whose value changes in a round trip
+//! through a double keeps its digits as sent, whereas RFC 8785 would round it to a double first.
 
 use std::convert::Infallible;
 use std::fmt::{self, Write as _};
@@ -19,7 +19,7 @@ use crate::json::{Json, Kind, each_element, kind, members_in, text};
 pub struct ContentDigest(String);
 
 impl ContentDigest {
-    /// Of what a value serialises to, in canonical form.
+    /// Computes the digest of the canonical form of a value.
     pub fn compute(value: &impl Serialize) -> Self {
         let mut hex = String::with_capacity(64);
         for byte in Sha256::digest(canonicalize(value).as_bytes()) {
@@ -35,7 +35,7 @@ impl fmt::Display for ContentDigest {
     }
 }
 
-/// The canonical form of what a value serialises to.
+/// Returns the canonical form of a value's serialisation.
 pub fn canonicalize(value: &impl Serialize) -> String {
     let mut text = String::new();
     if let Ok(json) = Json::from_serializable(value) {
@@ -110,8 +110,8 @@ fn write_number(out: &mut String, number: &str) {
     }
 }
 
-/// A number's digits without zeros around them, and the power of ten that they are multiplied by: two numbers without
-/// sign are equal if these are. `None` for a power that is beyond all use.
+/// Returns the significant digits of a number and the power of ten that they are multiplied by: two numbers without
+/// sign are equal if these pairs are equal. `None` if the power is out of range.
 fn decimal(number: &str) -> Option<(String, i64)> {
     let (mantissa, power) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -125,7 +125,7 @@ fn decimal(number: &str) -> Option<(String, i64)> {
     Some((significant.to_owned(), power))
 }
 
-/// ECMA-262, `Number::toString`: the shortest digits that read back as the same double, and where the point goes.
+/// Writes the shortest digits that read back as the same double, and places the point (ECMA-262, `Number::toString`).
 fn write_float(out: &mut String, float: f64) {
     let shortest = format!("{:e}", float.abs());
     let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     proptest! {
-        /// What was signed before numbers were kept as text is stored as one of these.
+        /// Content signed before numbers were stored as text contains only these types of numbers.
         #[test]
         fn integers_of_64_bits_and_doubles_are_signed_as_ever(
             signed in any::<i64>(),

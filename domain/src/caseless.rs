@@ -1,19 +1,19 @@
-//! How words are compared: without the white space around them, and without regard to case.
+//! Comparison of terms: without surrounding white space, and without regard to case.
 //!
-//! Two texts match where their keys are equal. The key is the canonical caseless form of Unicode (chapter 3, definition
-//! D145), composed again: full case folding, so that `STRASSE` matches `Straße`, and normalisation, so that an `Ä` of
-//! one code point matches one of two. Read models keep the key in their filter columns: another key is another version
-//! of those models.
+//! Two texts match if their keys are equal. The key is the canonical caseless form of Unicode (chapter 3, definition
+//! D145), recomposed to NFC. Full case folding makes `STRASSE` match `Straße`; normalisation makes an `Ä` of one code
+//! point match an `Ä` of two. Read models store the key in their filter columns: a change of the key requires a new
+//! version of these read models.
 
 use unicase::UniCase;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// What a word is compared by.
+/// Returns the key by which a term is compared.
 pub fn key(text: &str) -> String {
     folded(text.trim())
 }
 
-/// The same of a text in which words are searched: its white space counts.
+/// Returns the key of a text to be searched in: white space is significant.
 pub fn folded(text: &str) -> String {
     let decomposed: String = text.nfd().collect();
     UniCase::unicode(decomposed)

@@ -1,11 +1,11 @@
-//! `RadiologistCaseload`: the cases that a radiologist holds. It is appended to together with the worklist item that is
-//! claimed or let go, so that the limit of cases is a version check on one stream and holds over any number of nodes.
+//! `RadiologistCaseload`: the cases assigned to a radiologist. Claiming or releasing a worklist item also appends to
+//! the radiologist's caseload, so the case limit is a version check on one stream and holds on any number of nodes.
 //!
 //! ```text
 //! (none) --Take--> {item} <--Take/Free--> {items...}
 //! ```
 //!
-//! Its events carry the open set as it is then: the last one is the state.
+//! Each event contains all open cases: the last event is the state.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,40 +17,40 @@ use crate::phi::Phi;
 use crate::reading_profile::CaseLimit;
 use crate::{domain_events, event_data_without_phi};
 
-/// A radiologist's open cases as they are now.
+/// Current open cases of a radiologist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caseload {
-    /// Whose they are.
+    /// The radiologist.
     pub radiologist_id: PractitionerId,
-    /// The items held, in the order they were taken.
+    /// Assigned worklist items, in the order of their claims.
     pub open_cases: Vec<WorklistItemId>,
 }
 
-/// What may be asked of a caseload.
+/// Commands of a caseload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Takes an item, if there is room for it.
+    /// Adds an item if the case limit allows it.
     Take {
-        /// Who takes it.
+        /// The radiologist who claims the item.
         radiologist_id: PractitionerId,
-        /// Which.
+        /// The worklist item.
         item: WorklistItemId,
-        /// How many may be open.
+        /// Maximum number of open cases.
         limit: CaseLimit,
     },
-    /// Lets an item go.
+    /// Removes an item.
     Free {
-        /// Which.
+        /// The worklist item.
         item: WorklistItemId,
     },
 }
 
 domain_events! {
-    /// What may happen to a caseload.
+    /// Events of a caseload.
     pub enum Event {
-        /// A case was taken.
+        /// A case was added.
         CaseTaken(CaseTaken) = "RadiologistCaseload.CaseTaken" v 1,
-        /// A case was let go.
+        /// A case was removed.
         CaseFreed(CaseFreed) = "RadiologistCaseload.CaseFreed" v 1,
     }
 }
@@ -58,36 +58,36 @@ domain_events! {
 /// `RadiologistCaseload.CaseTaken`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseTaken {
-    /// Who took it.
+    /// The radiologist who claimed the item.
     pub radiologist_id: PractitionerId,
-    /// Which.
+    /// The worklist item.
     pub worklist_item_id: WorklistItemId,
-    /// All that are open now.
+    /// All open cases after the event.
     pub open_cases: Vec<WorklistItemId>,
 }
 
 /// `RadiologistCaseload.CaseFreed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseFreed {
-    /// Who held it.
+    /// The radiologist to whom the item was assigned.
     pub radiologist_id: PractitionerId,
-    /// Which.
+    /// The worklist item.
     pub worklist_item_id: WorklistItemId,
-    /// All that are open still.
+    /// All open cases after the event.
     pub open_cases: Vec<WorklistItemId>,
 }
 
 event_data_without_phi!(CaseTaken, CaseFreed);
 
-/// Why a caseload refuses.
+/// Reasons why a command of a caseload is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// There is no room.
+    /// The case limit is reached.
     #[error("radiologist already holds {open} of {limit} cases")]
     LimitReached {
-        /// How many are open.
+        /// Number of open cases.
         open: usize,
-        /// How many may be.
+        /// Maximum number of open cases.
         limit: usize,
     },
 }
@@ -141,7 +141,7 @@ impl Aggregate for Caseload {
         None
     }
 
-    /// No resource is read from this stream, and a refusal would cost a case.
+    /// Unbounded: no resource is read from this stream, and a rejection would block a case.
     fn room(_state: Option<&Self>, _command: &Command) -> StreamBudget {
         StreamBudget::Unbounded
     }

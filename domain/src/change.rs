@@ -1,24 +1,23 @@
-//! What a change says of one optional member (RFC 7396, JSON Merge Patch): nothing, that it is taken away, or its new
-//! value.
+//! Changes of optional members (RFC 7396, JSON Merge Patch): unchanged, removed, or set to a new value.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A change of an optional member. In JSON a member that is kept is left out, and one that is taken away is `null`.
+/// A change of an optional member. In JSON, an unchanged member is omitted and a removed member is `null`.
 ///
-/// A struct that has one needs `#[serde(default, skip_serializing_if = "Change::is_keep")]` on the member.
+/// A struct with such a member needs `#[serde(default, skip_serializing_if = "Change::is_keep")]` on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Change<T> {
-    /// The member stays as it is.
+    /// The member is unchanged.
     #[default]
     Keep,
-    /// The member is taken away.
+    /// The member is removed.
     Clear,
-    /// The member gets this value.
+    /// The member is set to this value.
     Set(T),
 }
 
 impl<T> Change<T> {
-    /// Whether nothing is said of the member.
+    /// Returns whether the member is unchanged.
     pub const fn is_keep(&self) -> bool {
         match self {
             Self::Keep => true,
@@ -26,7 +25,7 @@ impl<T> Change<T> {
         }
     }
 
-    /// The new value, where there is one.
+    /// Returns the new value, if any.
     pub fn value(self) -> Option<T> {
         match self {
             Self::Set(value) => Some(value),
@@ -34,7 +33,7 @@ impl<T> Change<T> {
         }
     }
 
-    /// The same by reference.
+    /// Returns the change by reference.
     pub const fn as_ref(&self) -> Change<&T> {
         match self {
             Self::Keep => Change::Keep,
@@ -43,7 +42,7 @@ impl<T> Change<T> {
         }
     }
 
-    /// The same change with another value.
+    /// Converts the new value.
     pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Change<U> {
         match self {
             Self::Keep => Change::Keep,
@@ -52,10 +51,10 @@ impl<T> Change<T> {
         }
     }
 
-    /// The same change with another value, or why there is none.
+    /// Converts the new value; the conversion may fail.
     ///
     /// # Errors
-    /// Those of the conversion.
+    /// The error of the conversion.
     pub fn try_map<U, E>(self, convert: impl FnOnce(T) -> Result<U, E>) -> Result<Change<U>, E> {
         match self {
             Self::Keep => Ok(Change::Keep),
@@ -64,7 +63,7 @@ impl<T> Change<T> {
         }
     }
 
-    /// The member after the change.
+    /// Returns the member after the change.
     #[must_use]
     pub fn apply(self, before: Option<T>) -> Option<T> {
         match self {
@@ -76,7 +75,7 @@ impl<T> Change<T> {
 }
 
 impl<T: PartialEq> Change<T> {
-    /// This change, where it makes a difference to the member as it is.
+    /// Returns this change if it alters the current member, otherwise [`Self::Keep`].
     #[must_use]
     pub fn unless_already(self, current: Option<&T>) -> Self {
         let makes_a_difference = match (&self, current) {
@@ -88,7 +87,7 @@ impl<T: PartialEq> Change<T> {
     }
 }
 
-/// A value that was said, or nothing.
+/// `Some` sets the member, `None` keeps it.
 impl<T> From<Option<T>> for Change<T> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Keep, Self::Set)

@@ -1,4 +1,4 @@
-//! Codes of the catalog: short, upper-case names that people type.
+//! Codes of the catalog: short upper-case names that users type.
 
 use std::fmt;
 
@@ -17,8 +17,9 @@ macro_rules! codes {
         pub struct $error;
 
         impl $name {
-            /// Parses a code in any case, with the padding of a Code String (PS3.5, VR CS); keeps upper case without
-            /// it. Two codes that differ in nothing else are equal, as two body parts match (see [`crate::caseless`]).
+            /// Parses a code in any case, with or without the padding of a Code String (PS3.5, VR CS); stores it in
+            /// upper case without padding. Codes that differ only in case or padding are equal, as body parts match
+            /// (see [`crate::caseless`]).
             ///
             /// # Errors
             ///
@@ -33,7 +34,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The code as text, in upper case.
+            /// Returns the code as text, in upper case.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -48,7 +49,7 @@ macro_rules! codes {
 }
 
 codes! {
-    /// A modality: CT, MR, US, XR, ... (DICOM 0008,0060, and the house's own).
+    /// A modality: CT, MR, US, XR, ... (DICOM 0008,0060, or a local code of the site).
     ModalityCode(InvalidModalityCode): 2..=16, b"_", "must be 2 to 16 characters from A-Z, 0-9 and _";
     /// A procedure: `CT_BRAIN_WO_CONTRAST`.
     ProcedureCode(InvalidProcedureCode): 1..=64, b"_-.", "must be 1 to 64 characters from A-Z, 0-9, _, - and .";

@@ -1,4 +1,4 @@
-//! DICOM's own value types (PS3.5, section 6.2).
+//! Value types of DICOM (PS3.5, section 6.2).
 
 use std::fmt;
 
@@ -7,26 +7,26 @@ use uuid::Uuid;
 
 use crate::ids::Kind;
 
-/// Accession Number (0008,0050): a Short String, at most 16 characters, no backslash and no control characters;
-/// leading and trailing spaces mean nothing and are dropped.
+/// Accession Number (0008,0050): a Short String, at most 16 characters, no backslash and no control characters. Leading
+/// and trailing spaces are insignificant and are removed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AccessionNumber(String);
 
-/// Why a text is no accession number.
+/// Reasons why a text is not an accession number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAccessionNumber {
-    /// No DICOM Short String of 1 to 16 characters.
+    /// Not a DICOM Short String of 1 to 16 characters.
     #[error("must be 1 to 16 characters without backslash or control characters")]
     Form,
-    /// The order's id could be that of something else.
+    /// The derived order id could equal the id of another resource.
     #[error(
         "must not begin with a resource's kind and a colon, such as `PACSEndpoint:` or `ImagingStudy:`"
     )]
     Reserved,
 }
 
-/// Crockford's alphabet: no I, L, O or U, so that a number read aloud is heard right.
+/// Crockford's Base32 alphabet: no I, L, O or U, to avoid confusion when a number is read aloud.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 impl AccessionNumber {
@@ -34,7 +34,7 @@ impl AccessionNumber {
     ///
     /// # Errors
     ///
-    /// [`InvalidAccessionNumber`] if the text is not a Short String, or is the name of another kind's id
+    /// [`InvalidAccessionNumber`] if the text is not a Short String, or starts with a kind name and a colon
     /// ([`Kind::begins`]).
     pub fn parse(text: &str) -> Result<Self, InvalidAccessionNumber> {
         let text = text.trim_matches(' ');
@@ -48,9 +48,9 @@ impl AccessionNumber {
         Ok(Self(text.to_owned()))
     }
 
-    /// A number for an order that brought none, from a fresh UUIDv7: `R`, nine characters of its time (45 bits of
-    /// milliseconds), three of its counter (the 15 bits that tell a process's own apart; RFC 9562, 6.2, method 1 with
-    /// 42 bits) and three of its randomness. Numbers made later sort later.
+    /// Generates a number for an order without one, from a new UUIDv7: `R`, nine characters of time (45 bits of
+    /// milliseconds), three of the counter (its low 15 bits, which distinguish the numbers of one process; RFC 9562,
+    /// section 6.2, method 1 with 42 bits) and three random ones (15 bits). Numbers generated later sort later.
     pub fn generated(fresh: Uuid) -> Self {
         let fresh = fresh.as_u128();
         let millis = fresh >> 80;
@@ -63,7 +63,7 @@ impl AccessionNumber {
         Self(std::iter::once('R').chain(digits).collect())
     }
 
-    /// The number as text.
+    /// Returns the number as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -75,13 +75,13 @@ impl fmt::Display for AccessionNumber {
     }
 }
 
-/// Application Entity Title (PS3.5, VR AE): at most 16 characters of ASCII, no backslash and no control characters;
-/// leading and trailing spaces mean nothing and are dropped.
+/// Application Entity Title (PS3.5, VR AE): at most 16 ASCII characters, no backslash and no control characters.
+/// Leading and trailing spaces are insignificant and are removed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AeTitle(String);
 
-/// The text is no Application Entity Title.
+/// The text is not an Application Entity Title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 16 ASCII characters without backslash or control characters")]
 pub struct InvalidAeTitle;
@@ -101,7 +101,7 @@ impl AeTitle {
         Ok(Self(text.to_owned()))
     }
 
-    /// The title as text.
+    /// Returns the title as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -113,7 +113,7 @@ impl AeTitle {
 #[serde(transparent)]
 pub struct Uid(String);
 
-/// The text is no DICOM UID.
+/// The text is not a DICOM UID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be a DICOM UID: at most 64 characters, numbers without leading zeros separated by dots"
@@ -137,7 +137,7 @@ impl Uid {
         Ok(Self(text.to_owned()))
     }
 
-    /// The UID as text.
+    /// Returns the UID as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,30 +1,30 @@
-//! What stands around an event: who, why, and since when.
+//! Event metadata: actor, correlation and causation.
 
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::EncodeError;
 use crate::ids::{CorrelationId, EventId, PractitionerId};
 
-/// Who did it, as the token said at the time.
+/// The actor, as stated by the token at the time of the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// The token's subject; `system` for the system's own.
+    /// Subject of the token; `system` for the system itself.
     pub sub: String,
-    /// The practitioner behind the token, where it names one.
+    /// The practitioner named by the token, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub practitioner_id: Option<PractitionerId>,
-    /// The token's roles.
+    /// Roles of the token.
     pub roles: Vec<String>,
-    /// A name to show, where the token gives one.
+    /// Display name from the token, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
 impl Actor {
-    /// The subject of the system itself, which no token may name.
+    /// Subject of the system itself; no token may contain it.
     pub const SYSTEM: &'static str = "system";
 
-    /// The system itself: policies, time-outs.
+    /// Returns the system as actor, for policies and timeouts.
     pub fn system() -> Self {
         Self {
             sub: Self::SYSTEM.to_owned(),
@@ -38,11 +38,11 @@ impl Actor {
 /// An event's metadata as stored: the members `actor`, `correlation_id` and `causation_id` of its envelope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventMetadata {
-    /// Who did it.
+    /// The actor.
     pub actor: Actor,
-    /// What set it in motion; constant through every consequence.
+    /// The originating request; constant through all consequences.
     pub correlation_id: CorrelationId,
-    /// The event that caused it, where one did.
+    /// The event that caused this event, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<EventId>,
 }
@@ -52,7 +52,7 @@ impl EventMetadata {
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] if it cannot be serialised.
+    /// [`EncodeError`] if the metadata cannot be serialised.
     pub fn to_json(&self) -> Result<String, EncodeError> {
         let event_type = "metadata";
         serde_json::to_string(self).map_err(|_| EncodeError { event_type })

@@ -1,4 +1,4 @@
-//! Given these events, when this command, then those events or that refusal.
+//! Given/when/then tests of aggregates: given events, when a command is decided, then events or an error.
 
 use std::fmt::Debug;
 
@@ -8,7 +8,7 @@ use crate::aggregate::{Aggregate, Context};
 use crate::envelope::Actor;
 use crate::time::Timestamp;
 
-/// The context of every unit test: tenant 1, 2026-01-31 08:15 UTC.
+/// Returns the context of every unit test: tenant 1, 2026-01-31 08:15 UTC.
 pub(crate) fn context() -> Context {
     Context {
         tenant_id: Uuid::from_u128(1).into(),
@@ -18,7 +18,7 @@ pub(crate) fn context() -> Context {
     }
 }
 
-/// A point in time, so many minutes from the context's.
+/// Returns the time a number of minutes after the time of [`context`].
 pub(crate) fn minutes_from_now(minutes: i64) -> Timestamp {
     Timestamp::from_millis(context().now.as_millis() + minutes * 60_000).unwrap()
 }

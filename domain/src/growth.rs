@@ -1,33 +1,33 @@
-//! How far a stream may grow, and which of its sealed parts a row still needs.
+//! Bounds of stream sizes, and the sealed parts of a stream that a row still needs.
 
 use std::collections::BTreeSet;
 
-/// Changes that a stream may have; beyond them only [`StreamBudget::Reserved`] and [`StreamBudget::Unbounded`] commands
-/// are carried out.
+/// Maximum number of changes of a stream; beyond it only [`StreamBudget::Reserved`] and [`StreamBudget::Unbounded`]
+/// commands are accepted.
 pub const MAX_CHANGES: u64 = 10_000;
-/// Bytes that a stream's sealed parts may have together, likewise.
+/// Maximum total size of a stream's sealed parts in bytes; the same exceptions apply.
 pub const MAX_SEALED_BYTES: u64 = 16 * 1024 * 1024;
-/// Bytes that a stream's payloads may have together, likewise: a study of some 80,000 images.
+/// Maximum total size of a stream's payloads in bytes (a study of about 80,000 images); the same exceptions apply.
 pub const MAX_PAYLOAD_BYTES: u64 = 16 * 1024 * 1024;
-/// The reserve is the bound divided by this number.
+/// Divisor of a bound that gives its reserve.
 const RESERVE: u64 = 10;
 
-/// Bytes that a resource may show. Its row has all of them and is written anew with each of its events, so that a
-/// change of a few bytes costs what the whole shows: this is several times the longest report with all that is added to
-/// it.
+/// Maximum size of a resource in bytes. The row contains the complete resource and is rewritten on every event, so a
+/// change of a few bytes costs as much as the complete resource. The bound is several times the longest report with all
+/// its additions.
 pub const MAX_SHOWN_BYTES: u64 = 2 * 1024 * 1024;
 
-/// What a stream's events have together, in bytes.
+/// Total size of one or more events, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Of payloads.
+    /// Size of the payloads.
     pub payload: u64,
-    /// Of sealed parts.
+    /// Size of the sealed parts.
     pub sealed: u64,
 }
 
 impl Size {
-    /// Of an event.
+    /// Measures an event.
     pub const fn measure(payload: &str, sealed: &[u8]) -> Self {
         Self {
             payload: payload.len() as u64,
@@ -35,12 +35,12 @@ impl Size {
         }
     }
 
-    /// Of payloads and sealed parts together.
+    /// Returns the size of payloads and sealed parts together.
     pub const fn all(self) -> u64 {
         self.payload.saturating_add(self.sealed)
     }
 
-    /// With what another event has.
+    /// Adds the size of another event.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self {
@@ -50,28 +50,28 @@ impl Size {
     }
 }
 
-/// How much room a command has in its stream. The order is that of the room.
+/// Budget of a command in its stream, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StreamBudget {
-    /// Up to the bound: edits, which a caller can repeat for ever.
+    /// Up to the bound: edits, which a caller can repeat without limit.
     Bounded,
-    /// Up to a tenth beyond the bound: answers for a case, steps back that somebody else takes for its holder, and the
-    /// system's own effects.
+    /// Up to a tenth beyond the bound: commands that answer for a case, backward steps on behalf of a case's holder,
+    /// and effects of policies.
     Reserved,
-    /// Any: a command that leads a case on, or that follows from what another stream bounds, and so cannot be repeated
-    /// for ever; or a stream that no resource is read from.
+    /// No bound: commands that advance a case, or that follow from a stream with a bound and therefore cannot be
+    /// repeated without limit; or streams that no resource is read from.
     Unbounded,
 }
 
 impl StreamBudget {
-    /// Whether a stream may have so many changes, of this size together, after a command with this room.
+    /// Returns whether a stream may have this number of changes and this total size after a command with this budget.
     pub const fn admits(self, changes: u64, size: Size) -> bool {
         self.reaches(changes, MAX_CHANGES)
             && self.reaches(size.sealed, MAX_SEALED_BYTES)
             && self.reaches(size.payload, MAX_PAYLOAD_BYTES)
     }
 
-    /// Whether a resource may show so many bytes after a command with this room.
+    /// Returns whether a resource may have this size in bytes after a command with this budget.
     pub const fn admits_shown(self, bytes: u64) -> bool {
         self.reaches(bytes, MAX_SHOWN_BYTES)
     }
@@ -85,18 +85,19 @@ impl StreamBudget {
     }
 }
 
-/// Which sealed parts of a stream still show in its resource. As a rule the latest value of each member does.
+/// The sealed parts of a stream that are still visible in its resource. By default, the latest value of each member is
+/// visible.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VisiblePhi {
-    /// Versions that divide the stream: the latest value of a member up to and with one of them still shows, even if a
-    /// later part replaces it.
+    /// Versions that divide the stream: the latest value of a member up to and including a divider stays visible, even
+    /// if a later part replaces it.
     pub dividers: BTreeSet<u64>,
-    /// Versions of parts that show by themselves: nothing replaces them, and they replace nothing.
+    /// Versions of separately visible parts: they are not replaced and replace nothing.
     pub alone: BTreeSet<u64>,
 }
 
 impl VisiblePhi {
-    /// The division that a version belongs to; parts replace others of their own division only.
+    /// Returns the division of a version; a part replaces only parts of the same division.
     pub fn division(&self, version: u64) -> usize {
         self.dividers.range(..version).count()
     }

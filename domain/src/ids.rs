@@ -1,7 +1,7 @@
 //! Typed ids: no bare UUID crosses a function boundary.
 //!
-//! New random ids are UUIDv7 (RFC 9562, section 5.7) and are minted outside this crate. Ids that must be unique by
-//! meaning are UUIDv5 (section 5.5), derived from that meaning, so that uniqueness is a version check on one stream.
+//! New random ids are UUIDv7 (RFC 9562, section 5.7) and are created outside this crate. Ids that must be unique for a
+//! natural key are UUIDv5 (section 5.5), derived from that key, so uniqueness is a version check on one stream.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -18,7 +18,7 @@ macro_rules! typed_ids {
         pub struct $name(Uuid);
 
         impl $name {
-            /// The id as a plain UUID, for storage and the wire.
+            /// Returns the id as a plain UUID, for storage and the wire.
             pub const fn as_uuid(self) -> Uuid {
                 self.0
             }
@@ -45,13 +45,13 @@ macro_rules! typed_ids {
 }
 
 typed_ids! {
-    /// An organisation whose data is its own: every stream, row and key belongs to one.
+    /// An organisation with isolated data: every stream, row and key belongs to one tenant.
     TenantId,
-    /// One aggregate instance's stream of events. Every aggregate's id is one.
+    /// The event stream of one aggregate; every aggregate id is a stream id.
     StreamId,
     /// One event of the log.
     EventId,
-    /// What one request set in motion, across commands, policies and NATS.
+    /// One request and everything it caused, across commands, policies and NATS.
     CorrelationId,
     /// A patient (FHIR Patient), pseudonymous.
     PatientId,
@@ -63,7 +63,7 @@ typed_ids! {
     PractitionerId,
     /// The ordering department (FHIR Organization).
     DepartmentId,
-    /// A booked time on a scanner (FHIR Slot).
+    /// A booked time slot on a scanner (FHIR Slot).
     SlotId,
     /// An [imaging order](crate::order).
     OrderId,
@@ -73,7 +73,7 @@ typed_ids! {
     ProcedureId,
     /// A PACS endpoint of the catalog.
     PacsEndpointId,
-    /// A secret of the catalog (a password, a token), which lies sealed beside the log and never in it.
+    /// A secret of the catalog (a password, a token), which is stored sealed outside the log.
     SecretId,
     /// An imaging study (FHIR ImagingStudy).
     StudyId,
@@ -81,15 +81,15 @@ typed_ids! {
     SeriesId,
     /// An instance of a series.
     InstanceId,
-    /// The stream of looks at a study's images.
+    /// The stream of accesses to a study's images.
     StudyAccessId,
     /// A viewer token: one launch of the viewer.
     ViewerTokenId,
     /// A reading profile of the catalog.
     ReadingProfileId,
-    /// A study's place on the radiologists' worklist.
+    /// A study's entry on the radiologists' worklist.
     WorklistItemId,
-    /// The cases that a radiologist holds.
+    /// The cases assigned to a radiologist.
     CaseloadId,
     /// A report template of the catalog.
     TemplateId,
@@ -97,13 +97,13 @@ typed_ids! {
     ReportId,
     /// An addendum to a report.
     AddendumId,
-    /// A critical result told to somebody (FHIR Communication).
+    /// A communicated critical result (FHIR Communication).
     CommunicationId,
     /// An AI model of the catalog.
     AiModelId,
-    /// One run of a model over a study (FHIR Task).
+    /// One run of an AI model on a study (FHIR Task).
     AiTaskId,
-    /// A result of such a run.
+    /// A result of an AI task.
     AiOutputId,
 }
 
@@ -140,50 +140,50 @@ stream_ids!(
 );
 
 impl OrderId {
-    /// v5(tenant, accession number): a study finds its order without a search. The kind is not part of it, so no
-    /// accession number may begin as the name of another id does ([`Kind::begins`]).
+    /// Derives v5(tenant, accession number): a study finds its order without a search. The kind is not part of the id,
+    /// so no accession number may start with a kind name and a colon ([`Kind::begins`]).
     pub fn derive(tenant: TenantId, accession: &AccessionNumber) -> Self {
         Self(Uuid::new_v5(&tenant.0, accession.as_str().as_bytes()))
     }
 }
 
 impl ModalityId {
-    /// v5(tenant, kind, code).
+    /// Derives v5(tenant, kind, code).
     pub fn derive(tenant: TenantId, code: &ModalityCode) -> Self {
         Self(id_of_kind(tenant, Kind::Modality, code.as_str()))
     }
 }
 
 impl ProcedureId {
-    /// v5(tenant, kind, code).
+    /// Derives v5(tenant, kind, code).
     pub fn derive(tenant: TenantId, code: &ProcedureCode) -> Self {
         Self(id_of_kind(tenant, Kind::Procedure, code.as_str()))
     }
 }
 
 impl PacsEndpointId {
-    /// v5(tenant, kind, code).
+    /// Derives v5(tenant, kind, code).
     pub fn derive(tenant: TenantId, code: &PacsEndpointCode) -> Self {
         Self(id_of_kind(tenant, Kind::PacsEndpoint, code.as_str()))
     }
 }
 
 impl TemplateId {
-    /// v5(tenant, kind, code).
+    /// Derives v5(tenant, kind, code).
     pub fn derive(tenant: TenantId, code: &TemplateCode) -> Self {
         Self(id_of_kind(tenant, Kind::Template, code.as_str()))
     }
 }
 
 impl AiModelId {
-    /// v5(tenant, kind, code).
+    /// Derives v5(tenant, kind, code).
     pub fn derive(tenant: TenantId, code: &AiModelCode) -> Self {
         Self(id_of_kind(tenant, Kind::AiModel, code.as_str()))
     }
 }
 
 impl ReadingProfileId {
-    /// v5(tenant, kind, practitioner): one profile a radiologist.
+    /// Derives v5(tenant, kind, practitioner): one profile per radiologist.
     pub fn derive(tenant: TenantId, practitioner: PractitionerId) -> Self {
         let practitioner = practitioner.to_string();
         Self(id_of_kind(tenant, Kind::ReadingProfile, &practitioner))
@@ -191,7 +191,7 @@ impl ReadingProfileId {
 }
 
 impl CaseloadId {
-    /// v5(tenant, kind, practitioner): one caseload a radiologist.
+    /// Derives v5(tenant, kind, practitioner): one caseload per radiologist.
     pub fn derive(tenant: TenantId, practitioner: PractitionerId) -> Self {
         let practitioner = practitioner.to_string();
         Self(id_of_kind(tenant, Kind::Caseload, &practitioner))
@@ -199,57 +199,57 @@ impl CaseloadId {
 }
 
 impl StudyId {
-    /// v5(tenant, kind, Study Instance UID).
+    /// Derives v5(tenant, kind, Study Instance UID).
     pub fn derive(tenant: TenantId, uid: &Uid) -> Self {
         Self(id_of_kind(tenant, Kind::Study, uid.as_str()))
     }
 }
 
 impl SeriesId {
-    /// v5(study, Series Instance UID).
+    /// Derives v5(study, Series Instance UID).
     pub fn derive(study: StudyId, uid: &Uid) -> Self {
         Self(Uuid::new_v5(&study.0, uid.as_str().as_bytes()))
     }
 }
 
 impl InstanceId {
-    /// v5(series, SOP Instance UID).
+    /// Derives v5(series, SOP Instance UID).
     pub fn derive(series: SeriesId, uid: &Uid) -> Self {
         Self(Uuid::new_v5(&series.0, uid.as_str().as_bytes()))
     }
 }
 
 impl StudyAccessId {
-    /// v5(study, "access"): a look does not change the study.
+    /// Derives v5(study, "access"): an access does not change the study.
     pub fn derive(study: StudyId) -> Self {
         Self(Uuid::new_v5(&study.0, b"access"))
     }
 }
 
 impl WorklistItemId {
-    /// v5(study, "worklist"): one item a study.
+    /// Derives v5(study, "worklist"): one item per study.
     pub fn derive(study: StudyId) -> Self {
         Self(Uuid::new_v5(&study.0, b"worklist"))
     }
 }
 
 impl ReportId {
-    /// v5(study, "report"): one report a study.
+    /// Derives v5(study, "report"): one report per study.
     pub fn derive(study: StudyId) -> Self {
         Self(Uuid::new_v5(&study.0, b"report"))
     }
 }
 
 impl AiTaskId {
-    /// v5(study, model, type, attempt), attempts counted from 1.
+    /// Derives v5(study, model, task type, attempt); attempts are counted from 1.
     pub fn derive(study: StudyId, model: AiModelId, task_type: &str, attempt: u32) -> Self {
         let meaning = format!("{model}:{task_type}:{attempt}");
         Self(Uuid::new_v5(&study.0, meaning.as_bytes()))
     }
 }
 
-/// The kinds whose ids are derived in the tenant from a kind and a code, a UID or another id. Their names are part of
-/// every such id and never change.
+/// Kinds of ids derived from the tenant, a kind and a code, a UID or another id. The kind names are part of these ids
+/// and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// [`ModalityId`].
@@ -278,8 +278,9 @@ crate::wire_enum! {
 }
 
 impl Kind {
-    /// Whether a text begins as the name does from which an id of some kind is derived. An order's id is derived from
-    /// its accession number alone, in the same tenant: with such a number it could be the id of something else.
+    /// Returns whether a text starts with a kind name and a colon, like the names that ids are derived from. An order
+    /// id is derived from its accession number alone, in the same tenant: such a number could give the order the id of
+    /// another resource.
     pub fn begins(text: &str) -> bool {
         let named = text.split_once(':').map(|(before, _)| before);
         named.is_some_and(|name| Self::ALL.iter().any(|kind| kind.to_string() == name))
@@ -295,7 +296,7 @@ mod tests {
     use super::*;
 
     const TENANT: TenantId = TenantId(Uuid::from_u128(1));
-    /// Of a study, a series of the same UID, its item, its report, its accesses, its first triage task.
+    /// Ids of a study, a series with the same UID, its worklist item, report and accesses, and its first triage task.
     const GOLDEN: [&str; 6] = [
         "b54591c0-82d0-5735-ade4-8bb6d7525c75",
         "1fcf4731-ce92-54df-a377-3a35263a75d1",
@@ -359,7 +360,7 @@ mod tests {
         );
     }
 
-    /// Three of the kinds have names that are short enough for an accession number, with a code behind them.
+    /// The names of three kinds, followed by a code, are short enough for an accession number.
     #[test]
     fn no_accession_number_is_the_name_of_another_id() {
         let mut short_enough = 0;

@@ -1,5 +1,4 @@
-//! JSON that passes through the program as text. A number that was read as a double has lost the digits that a double
-//! does not hold; text keeps all of them.
+//! JSON values that are stored and passed on as text. Text keeps all digits of a number; a double would not.
 
 mod kept;
 mod memory;
@@ -19,60 +18,60 @@ pub use memory::memory_of;
 pub(crate) use merge::merge_patch;
 pub(crate) use walk::{Kind, each_element, kind, members_in, text};
 
-/// A JSON value as text. Two of them are equal if their texts are.
+/// A JSON value as text. Two values are equal if their texts are equal.
 ///
-/// It cannot be a member of a struct that another one flattens while it is deserialised: serde buffers such members,
-/// and their digits are lost there. Read such structs from [`Members`].
+/// A `Json` cannot be a member of a struct that another struct flattens on deserialisation: serde buffers such members,
+/// and their digits are lost. Read such structs from [`Members`].
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);
 
-/// A JSON object's members by name.
+/// Members of a JSON object by name.
 pub type Members = BTreeMap<String, Json>;
 
 impl Json {
-    /// A value as it serialises.
+    /// Serialises a value to JSON text.
     ///
     /// # Errors
-    /// Those of the value's own serialisation.
+    /// The error of the value's serialisation.
     pub fn from_serializable(value: &impl Serialize) -> serde_json::Result<Self> {
         serde_json::value::to_raw_value(value).map(Self)
     }
 
-    /// The text.
+    /// Returns the JSON text.
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
 
-    /// Whether the value is `null`.
+    /// Returns whether the value is `null`.
     pub fn is_null(&self) -> bool {
         self.as_str() == "null"
     }
 
-    /// Whether the value is an object.
+    /// Returns whether the value is an object.
     pub fn is_object(&self) -> bool {
         self.as_str().starts_with('{')
     }
 
-    /// The value as a type.
+    /// Deserialises the value.
     ///
     /// # Errors
-    /// The value has another shape.
+    /// The error of the deserialiser if the value does not match the schema.
     pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.as_str())
     }
 }
 
-/// The members that a value serialises to; none where it is no object.
+/// Returns the members of a value's serialisation; none if it is not an object.
 pub fn members_of(value: &impl Serialize) -> Members {
     let members = Json::from_serializable(value).and_then(|object| object.read());
     members.unwrap_or_default()
 }
 
-/// Members as a type, which may flatten others.
+/// Deserialises members to a type, which may contain flattened members.
 ///
 /// # Errors
-/// The members have another shape.
+/// The error of the deserialiser if the members do not match the schema.
 pub fn read_members<T: DeserializeOwned>(members: &Members) -> serde_json::Result<T> {
     Json::from_serializable(members)?.read()
 }
@@ -85,7 +84,7 @@ impl PartialEq for Json {
 
 impl Eq for Json {}
 
-/// What the value says is withheld: it could be PHI.
+/// The content is withheld because it may be PHI.
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[json]")

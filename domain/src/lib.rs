@@ -1,8 +1,8 @@
-//! The business of diagnostic imaging, pure.
+//! The domain model of diagnostic imaging, without I/O.
 //!
-//! One module an aggregate; each holds its state, its commands, its events, its errors, and two functions: `decide`
-//! (state and command to events) and `evolve` (state and event to state). Nothing here knows a database, a network, a
-//! clock or a random number: what a decision needs of them arrives in [`Context`].
+//! Each aggregate is one module with its state, commands, events, errors and two functions: `decide` (state and command
+//! to events) and `evolve` (state and event to state). The crate uses no database, network, clock or random numbers:
+//! [`Context`] provides all external input of a decision.
 
 #![warn(missing_docs)]
 

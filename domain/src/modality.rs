@@ -1,4 +1,4 @@
-//! `ImagingModality`: a kind of scanner in the catalog. Its id is derived from its code, so a code is taken once.
+//! `ImagingModality`: a type of scanner in the catalog. The id is derived from the code, so each code is unique.
 //!
 //! ```text
 //! (none) --Create--> active <--Update--> inactive
@@ -15,36 +15,36 @@ use crate::phi::Phi;
 use crate::text::Text;
 use crate::{domain_events, event_data_without_phi};
 
-/// A modality as it is now.
+/// Current state of a modality.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Modality {
-    /// Never changes: the id is derived from it.
+    /// Immutable: the id is derived from the code.
     pub code: ModalityCode,
     /// Display name.
     pub name: Text,
-    /// More about it.
+    /// Free-text description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
-    /// Whether it is offered.
+    /// Whether the modality is offered.
     pub is_active: bool,
 }
 
-/// What may be asked of a modality.
+/// Commands of a modality.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Adds it to the catalog.
+    /// Adds the modality to the catalog.
     Create(Modality),
-    /// Changes what is given.
+    /// Changes the given members.
     Update(Changes),
 }
 
-/// Members to change. A member that is left out stays; `null` takes an optional one away.
+/// Members to change. An omitted member is unchanged; `null` removes an optional member.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
-    /// A new name.
+    /// New name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
-    /// A new description.
+    /// New description.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub description: Change<Text>,
     /// Whether the entry is active.
@@ -53,11 +53,11 @@ pub struct Changes {
 }
 
 domain_events! {
-    /// What may happen to a modality.
+    /// Events of a modality.
     pub enum Event {
-        /// It was added to the catalog.
+        /// The modality was added to the catalog.
         Created(Created) = "ImagingModality.Created" v 1,
-        /// Some of it changed.
+        /// Members of the modality changed.
         Updated(Updated) = "ImagingModality.Updated" v 2,
     }
 }
@@ -65,9 +65,9 @@ domain_events! {
 /// `ImagingModality.Created`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// Its id.
+    /// Modality id.
     pub modality_id: ModalityId,
-    /// All of it.
+    /// The complete modality.
     #[serde(flatten)]
     pub modality: Modality,
 }
@@ -75,22 +75,22 @@ pub struct Created {
 /// `ImagingModality.Updated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Updated {
-    /// Its id.
+    /// Modality id.
     pub modality_id: ModalityId,
-    /// What changed.
+    /// Changed members.
     #[serde(flatten)]
     pub changes: Changes,
 }
 
 event_data_without_phi!(Created, Updated);
 
-/// Why a modality refuses.
+/// Reasons why a command of a modality is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The code is taken.
+    /// The code already exists.
     #[error("a modality with this code already exists")]
     AlreadyExists,
-    /// There is none.
+    /// The modality does not exist.
     #[error("modality not found")]
     NotFound,
 }

@@ -6,8 +6,8 @@
 //!                        +-------------+--------------+-------> cancelled
 //! ```
 //!
-//! Forward steps may be skipped, none goes back; completed and cancelled are final. The id is derived from the
-//! accession number, so that a number is taken once and a study finds its order without a search.
+//! Forward steps may be skipped and no step goes backward; completed and cancelled are final. The id is derived from
+//! the accession number, so each number is unique and a study finds its order without a search.
 
 mod decide;
 mod events;
@@ -33,115 +33,115 @@ use crate::text::Text;
 use crate::time::Timestamp;
 use crate::wire_enum;
 
-/// An order as it is now.
+/// Current state of an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     /// Patient.
     pub patient_id: PatientId,
-    /// What is ordered, by whom and for when.
+    /// Ordered procedure, requester, priority and time.
     #[serde(flatten)]
     pub request: OrderDetails,
-    /// The slot it is booked into.
+    /// The booked slot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled_slot_id: Option<SlotId>,
-    /// How far it is.
+    /// Status of the order.
     #[serde(flatten)]
     pub progress: Lifecycle,
-    /// `None` where it is sealed or erased.
+    /// `None` if the PHI is sealed or erased.
     #[serde(skip)]
     pub phi: Option<OrderPhi>,
 }
 
-/// What an order says from its first day on.
+/// Order data that is set at creation and never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OrderDetails {
-    /// The visit.
+    /// Encounter (visit).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encounter_id: Option<EncounterId>,
     /// Episode of care.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub episode_id: Option<EpisodeId>,
-    /// Who ordered.
+    /// The ordering practitioner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ordering_practitioner_id: Option<PractitionerId>,
-    /// Which department ordered.
+    /// The ordering department.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ordering_department_id: Option<DepartmentId>,
-    /// What is to be done.
+    /// The ordered procedure.
     pub imaging_procedure_id: ProcedureId,
-    /// The procedure's code as it was.
+    /// Code of the procedure at the time of the order.
     pub procedure_code: ProcedureCode,
-    /// The procedure's name as it was.
+    /// Name of the procedure at the time of the order.
     pub procedure_name: Text,
-    /// The modality's code as it was.
+    /// Code of the modality at the time of the order.
     pub modality_code: ModalityCode,
-    /// How soon.
+    /// Priority.
     pub priority: Priority,
-    /// When it was ordered.
+    /// Time of the order.
     pub requested_at: Timestamp,
-    /// Names the order to scanners and PACS.
+    /// Identifies the order to scanners and PACS.
     pub accession_number: AccessionNumber,
-    /// The id of the FHIR ServiceRequest that this order is.
+    /// Id of the FHIR ServiceRequest, which is this order.
     pub fhir_service_request_id: OrderId,
 }
 
-/// How soon, in rising order.
+/// Priority, in ascending order of urgency.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
-    /// In its turn.
+    /// Handled in normal order.
     #[default]
     Routine,
-    /// Before the routine ones.
+    /// Handled before routine orders.
     Urgent,
-    /// Now.
+    /// Handled immediately.
     Stat,
 }
 
-/// How far an order is, with the clinical times that belong to it.
+/// Status of an order, with the clinical times that belong to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Lifecycle {
-    /// Ordered.
+    /// The order was placed.
     Requested,
-    /// Booked.
+    /// The examination is booked.
     Scheduled,
-    /// The patient is on the table.
+    /// The examination is in progress.
     InProgress {
-        /// Since when.
+        /// Start of the examination.
         performed_start_at: Timestamp,
     },
-    /// Done.
+    /// The examination is complete.
     Completed {
-        /// From when, where it was told.
+        /// Start of the examination, if reported.
         #[serde(skip_serializing_if = "Option::is_none")]
         performed_start_at: Option<Timestamp>,
-        /// Until when.
+        /// End of the examination.
         performed_end_at: Timestamp,
     },
-    /// Called off.
+    /// The order is cancelled.
     Cancelled {
-        /// When it had been begun, where it had.
+        /// Start of the examination, if it had started.
         #[serde(skip_serializing_if = "Option::is_none")]
         performed_start_at: Option<Timestamp>,
     },
 }
 
-/// The name of a [`Lifecycle`], in the order of the steps.
+/// Name of a [`Lifecycle`] state, in the order of the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Ordered.
+    /// The order was placed.
     Requested,
-    /// Booked.
+    /// The examination is booked.
     Scheduled,
-    /// The patient is on the table.
+    /// The examination is in progress.
     InProgress,
-    /// Done: final.
+    /// The examination is complete. Final.
     Completed,
-    /// Called off: final.
+    /// The order is cancelled. Final.
     Cancelled,
 }
 
@@ -154,98 +154,98 @@ wire_enum! {
 /// The PHI members of an order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OrderPhi {
-    /// Why it is ordered.
+    /// Indication of the examination.
     pub indication: PhiText,
-    /// Who the patient is, where the ordering system said.
+    /// Patient demographics, if the ordering system sent them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<Patient>,
     /// Client-defined JSON object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
-    /// Why it was called off.
+    /// Reason of the cancellation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancellation_reason: Option<PhiText>,
 }
 
-/// What may be asked of an order.
+/// Commands of an order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Orders an examination.
+    /// Creates an order for an examination.
     Create(Box<NewOrder>),
-    /// Moves it on, and changes what is given.
+    /// Changes the status and the given members.
     Update(Box<Update>),
 }
 
-/// A new order. The procedure's words are those of the moment.
+/// A new order, with the procedure's code and name at the time of the order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewOrder {
     /// Patient.
     pub patient_id: PatientId,
-    /// What, by whom and for when.
+    /// Ordered procedure, requester, priority and time.
     pub request: OrderDetails,
-    /// Its PHI.
+    /// PHI of the order.
     pub phi: CreatedPhi,
 }
 
-/// A change to an order. What is not said stays.
+/// Members to change. An omitted member is unchanged.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Update {
-    /// Where it is to be.
+    /// Target status.
     pub status: Option<Status>,
-    /// Its slot.
+    /// Booked slot.
     pub scheduled_slot_id: Change<SlotId>,
-    /// When it was begun; only for an order that is, or becomes, in progress or completed, and not to be taken away.
+    /// Start of the examination. Allowed only if the order is, or becomes, in progress or completed; cannot be removed.
     pub performed_start_at: Change<Timestamp>,
-    /// When it was ended; only with `completed`, and not to be taken away.
+    /// End of the examination. Allowed only with `completed`; cannot be removed.
     pub performed_end_at: Change<Timestamp>,
-    /// Why; only with `cancelled`, and not to be taken away.
+    /// Reason of the cancellation. Allowed only with `cancelled`; cannot be removed.
     pub cancellation_reason: Change<PhiText>,
-    /// A merge patch (RFC 7396) of the client's own object.
+    /// A merge patch (RFC 7396) of the client-defined object.
     pub metadata: Change<Metadata>,
 }
 
-/// Why an order refuses.
+/// Reasons why a command of an order is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The accession number is taken.
+    /// The accession number already exists.
     #[error("an order with this accession number already exists")]
     AlreadyExists,
-    /// There is none.
+    /// The order does not exist.
     #[error("order not found")]
     NotFound,
-    /// Completed or cancelled.
+    /// The order is completed or cancelled.
     #[error("order is {status}, a final status")]
     Final {
-        /// What it is.
+        /// Current status.
         status: Status,
     },
-    /// None goes back.
+    /// A backward transition.
     #[error("order status cannot change from {from} to {to}")]
     InvalidTransition {
-        /// What it is.
+        /// Current status.
         from: Status,
-        /// What was asked.
+        /// Requested status.
         to: Status,
     },
-    /// Start is not after end.
+    /// The start is after the end.
     #[error("performed_start_at must not be after performed_end_at")]
     StartAfterEnd,
-    /// A start without progress.
+    /// A start without status in progress or completed.
     #[error("performed_start_at is allowed only with status in_progress or completed")]
     StartWithoutProgress,
-    /// An end without completion.
+    /// An end without status completed.
     #[error("performed_end_at is allowed only with status completed")]
     EndWithoutCompletion,
-    /// A reason without cancellation.
+    /// A reason without status cancelled.
     #[error("cancellation_reason is allowed only with status cancelled")]
     ReasonWithoutCancellation,
-    /// An order in progress has a start.
+    /// An order in progress must have a start.
     #[error("performed_start_at cannot be taken away")]
     StartTakenAway,
-    /// A completed order has an end.
+    /// A completed order must have an end.
     #[error("performed_end_at cannot be taken away")]
     EndTakenAway,
-    /// The client's own object would be what cannot be kept.
+    /// After the change, the client-defined object could not be stored.
     #[error("after the change, metadata {0}")]
     Metadata(JsonLimitError),
 }
@@ -282,7 +282,7 @@ impl Aggregate for Order {
         Some(self.patient_id)
     }
 
-    /// Each step of an order is taken once.
+    /// Unbounded for a change of status: an order takes each step once.
     fn room(state: Option<&Self>, command: &Command) -> StreamBudget {
         let current = state.map(|order| order.progress.status());
         match command {
@@ -295,12 +295,12 @@ impl Aggregate for Order {
 }
 
 impl Order {
-    /// The order's id.
+    /// Returns the order id.
     pub fn id(&self) -> OrderId {
         self.request.fhir_service_request_id
     }
 
-    /// When the examination was ended, where it was.
+    /// Returns the end of the examination, if it has ended.
     pub fn performed_end_at(&self) -> Option<Timestamp> {
         match self.progress {
             Lifecycle::Completed {
@@ -315,7 +315,7 @@ impl Order {
 }
 
 impl Lifecycle {
-    /// Its name.
+    /// Returns the status.
     pub fn status(&self) -> Status {
         match self {
             Self::Requested => Status::Requested,
@@ -326,7 +326,7 @@ impl Lifecycle {
         }
     }
 
-    /// When the examination was begun, where it was.
+    /// Returns the start of the examination, if it has started.
     pub fn performed_start_at(&self) -> Option<Timestamp> {
         match self {
             Self::Requested | Self::Scheduled => None,
@@ -340,7 +340,7 @@ impl Lifecycle {
 }
 
 impl Status {
-    /// Completed and cancelled are final.
+    /// Returns whether the status is completed or cancelled.
     pub fn is_final(self) -> bool {
         match self {
             Self::Completed | Self::Cancelled => true,

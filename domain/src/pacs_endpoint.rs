@@ -1,11 +1,11 @@
-//! `PACSEndpoint`: an archive that studies come from, and the viewer that shows them. Its id is derived from its code,
-//! so a code is taken once.
+//! `PACSEndpoint`: an archive that sends studies, and the viewer that shows them. The id is derived from the code, so
+//! each code is unique.
 //!
 //! ```text
 //! (none) --Create--> active <--Update--> inactive
 //! ```
 //!
-//! What it takes to log in there is a secret: it lies sealed beside the log, and events name it by its id.
+//! Credentials are a secret: they are stored sealed outside the log, and events contain only the secret id.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,46 +22,46 @@ use crate::url::{HttpUrl, UrlError};
 use crate::wire_enum;
 use crate::{domain_events, event_data_without_phi};
 
-/// An endpoint as it is now.
+/// Current state of an endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PacsEndpoint {
-    /// Never changes: the id is derived from it.
+    /// Immutable: the id is derived from the code.
     pub code: PacsEndpointCode,
     /// Display name.
     pub name: Text,
-    /// More about it.
+    /// Free-text description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
-    /// Its DICOM Application Entity Title.
+    /// DICOM Application Entity Title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ae_title: Option<AeTitle>,
-    /// Host name or address.
+    /// Host name or IP address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
     /// TCP port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<Port>,
-    /// What it speaks.
+    /// Protocol.
     pub protocol: Protocol,
-    /// Where its web services are.
+    /// Base URL of the web services.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_url: Option<HttpUrl>,
-    /// How one logs in, without what it takes.
+    /// Authentication scheme, without credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_config: Option<AuthConfig>,
-    /// Where its viewer opens a study.
+    /// URL template of the viewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub viewer_launch_url: Option<ViewerLaunchUrl>,
     /// Whether studies from this endpoint complete their order.
     pub completes_order: bool,
-    /// Whether studies come from it.
+    /// Whether the endpoint sends studies.
     pub is_active: bool,
-    /// The secret that goes with `auth_config`; never part of the resource.
+    /// Id of the secret for `auth_config`; never part of the resource.
     #[serde(skip)]
     pub secret_id: Option<SecretId>,
 }
 
-/// What an endpoint speaks.
+/// Protocol of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Protocol {
     /// DICOM message exchange (PS3.7): C-FIND, C-MOVE, C-STORE.
@@ -70,15 +70,15 @@ pub enum Protocol {
     /// DICOMweb (PS3.18).
     #[serde(rename = "DICOMWEB")]
     Dicomweb,
-    /// Retrieval by WADO-RS alone (PS3.18, section 10.4).
+    /// Retrieval by WADO-RS only (PS3.18, section 10.4).
     #[serde(rename = "WADO_RS")]
     WadoRs,
 }
 
-/// How one logs in, without what it takes.
+/// Authentication of an endpoint, without credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthConfig {
-    /// How.
+    /// Authentication scheme.
     pub kind: AuthKind,
 }
 
@@ -86,12 +86,12 @@ wire_enum! {
     Protocol: Dicom = "DICOM", Dicomweb = "DICOMWEB", WadoRs = "WADO_RS";
 }
 
-/// A host name, an IPv4 address or an IPv6 address: at most 253 of letters, digits, `.`, `-`, `_`, `:`, `[` and `]`.
+/// A host name, an IPv4 address or an IPv6 address: 1 to 253 letters, digits, `.`, `-`, `_`, `:`, `[` and `]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Host(String);
 
-/// The text is no host.
+/// The text is not a host name or IP address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a host name or address")]
 pub struct InvalidHost;
@@ -116,7 +116,7 @@ impl Host {
 #[serde(transparent)]
 pub struct Port(u16);
 
-/// The number is no port.
+/// The number is not a valid port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 65535")]
 pub struct InvalidPort;
@@ -135,21 +135,22 @@ impl Port {
     }
 }
 
-/// Where a viewer opens a study: a URL with `{study_instance_uid}` in it, and `{token}` where it takes one there.
+/// URL template that opens a study in the viewer: contains `{study_instance_uid}`, and `{token}` if the viewer takes
+/// the token in the URL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ViewerLaunchUrl(HttpUrl);
 
-/// Why a text is no launch URL.
+/// Reasons why a text is not a launch URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ViewerLaunchUrlError {
-    /// No URL.
+    /// The text is not a URL.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// It opens the same page for every study.
+    /// The study placeholder is missing: the URL would open the same page for every study.
     #[error("must contain {{study_instance_uid}}")]
     MissingStudyPlaceholder,
-    /// A placeholder that nobody fills.
+    /// A placeholder that is never filled.
     #[error("may contain no placeholders other than {{study_instance_uid}} and {{token}}")]
     UnknownPlaceholder,
 }
@@ -162,7 +163,7 @@ impl ViewerLaunchUrl {
     ///
     /// # Errors
     ///
-    /// [`ViewerLaunchUrlError`] if the study's placeholder is missing, another placeholder is there, or the text is not
+    /// [`ViewerLaunchUrlError`] if the study placeholder is missing, another placeholder is present, or the text is not
     /// a URL.
     pub fn parse(text: &str) -> Result<Self, ViewerLaunchUrlError> {
         let url = HttpUrl::parse(text)?;
@@ -179,53 +180,53 @@ impl ViewerLaunchUrl {
         Ok(Self(url))
     }
 
-    /// The URL for a study. A token has no character that a URL would have to escape (RFC 7515: base64url and dots).
+    /// Returns the URL of a study. A token needs no escaping in a URL (RFC 7515: base64url and dots).
     pub fn render(&self, study: &Uid, token: &str) -> String {
         let text = self.0.as_str().replace(STUDY, study.as_str());
         text.replace(TOKEN, token)
     }
 }
 
-/// What may be asked of an endpoint.
+/// Commands of an endpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Adds it to the catalog.
+    /// Adds the endpoint to the catalog.
     Create(Box<PacsEndpoint>),
-    /// Changes what is given.
+    /// Changes the given members.
     Update(Box<Changes>),
 }
 
-/// Members to change. A member that is left out stays; `null` takes an optional one away. The code never changes.
+/// Members to change. An omitted member is unchanged; `null` removes an optional member. The code is immutable.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
-    /// A new name.
+    /// New name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
-    /// A new description.
+    /// New description.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub description: Change<Text>,
-    /// A new Application Entity Title.
+    /// New Application Entity Title.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub ae_title: Change<AeTitle>,
-    /// A new host.
+    /// New host.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub host: Change<Host>,
-    /// A new port.
+    /// New port.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub port: Change<Port>,
-    /// What it speaks from now on.
+    /// New protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
-    /// A new base URL.
+    /// New base URL.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub base_url: Change<HttpUrl>,
-    /// How one logs in from now on; takes the old secret's place with `secret_id`.
+    /// New authentication scheme; replaces the old secret by `secret_id`.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub auth_config: Change<AuthConfig>,
-    /// The secret that goes with the new `auth_config`.
+    /// Id of the secret for the new `auth_config`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_id: Option<SecretId>,
-    /// A new launch URL.
+    /// New launch URL.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub viewer_launch_url: Change<ViewerLaunchUrl>,
     /// Whether studies from this endpoint complete their order.
@@ -237,11 +238,11 @@ pub struct Changes {
 }
 
 domain_events! {
-    /// What may happen to an endpoint.
+    /// Events of an endpoint.
     pub enum Event {
-        /// It was added to the catalog.
+        /// The endpoint was added to the catalog.
         Created(Box<Created>) = "PACSEndpoint.Created" v 1,
-        /// Some of it changed.
+        /// Members of the endpoint changed.
         Updated(Box<Updated>) = "PACSEndpoint.Updated" v 2,
     }
 }
@@ -249,12 +250,12 @@ domain_events! {
 /// `PACSEndpoint.Created`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// Its id.
+    /// Endpoint id.
     pub pacs_endpoint_id: PacsEndpointId,
-    /// All of it.
+    /// The complete endpoint.
     #[serde(flatten)]
     pub endpoint: PacsEndpoint,
-    /// The secret that goes with `auth_config`.
+    /// Id of the secret for `auth_config`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_id: Option<SecretId>,
 }
@@ -262,22 +263,22 @@ pub struct Created {
 /// `PACSEndpoint.Updated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Updated {
-    /// Its id.
+    /// Endpoint id.
     pub pacs_endpoint_id: PacsEndpointId,
-    /// What changed.
+    /// Changed members.
     #[serde(flatten)]
     pub changes: Changes,
 }
 
 event_data_without_phi!(Created, Updated);
 
-/// Why an endpoint refuses.
+/// Reasons why a command of an endpoint is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The code is taken.
+    /// The code already exists.
     #[error("a PACS endpoint with this code already exists")]
     AlreadyExists,
-    /// There is none.
+    /// The endpoint does not exist.
     #[error("PACS endpoint not found")]
     NotFound,
 }

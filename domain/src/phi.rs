@@ -1,8 +1,8 @@
-//! Protected health information: types that never print themselves.
+//! Types of protected health information (PHI) that never print their content.
 //!
-//! What is PHI is listed in the contract (section 1). An event keeps its PHI members apart from its payload, so that
-//! they can be sealed under the patient's key; see [`crate::aggregate::EventData`]. The types here serialise (sealing
-//! needs that) but their `Debug` is a placeholder and they have no `Display`.
+//! Section 1 of the contract lists the PHI. An event stores its PHI members separately from its payload, so that they
+//! can be sealed with the patient's key; see [`crate::aggregate::EventData`]. The types in this module implement
+//! `Serialize`, which sealing needs, but their `Debug` prints a placeholder and they have no `Display`.
 
 use std::fmt;
 
@@ -23,12 +23,12 @@ impl<T> Phi<T> {
         Self(value)
     }
 
-    /// The value, for sealing it or for a caller who may see it.
+    /// Returns the value by reference, for sealing or for a caller who may see PHI.
     pub const fn expose(&self) -> &T {
         &self.0
     }
 
-    /// The value itself, likewise.
+    /// Returns the value, for sealing or for a caller who may see PHI.
     pub fn into_inner(self) -> T {
         self.0
     }
@@ -40,7 +40,7 @@ impl<T> fmt::Debug for Phi<T> {
     }
 }
 
-/// `Debug` for what is PHI by its nature, also outside a [`Phi`].
+/// `Debug` of types that are PHI by nature, even outside a [`Phi`].
 macro_rules! redact_debug {
     ($($name:ty),+) => {$(
         impl fmt::Debug for $name {
@@ -54,7 +54,7 @@ macro_rules! redact_debug {
 /// A text about a patient: an indication, a reason, a finding.
 pub type PhiText = Phi<Text>;
 
-/// Who the patient is, as the ordering system knows it (FHIR Patient, DICOM Patient Module C.7.1.1).
+/// Patient demographics as known to the ordering system (FHIR Patient, DICOM Patient Module C.7.1.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patient {
     /// Medical record number.
@@ -75,7 +75,7 @@ pub struct Patient {
 }
 
 impl Patient {
-    /// Whether nothing is said of the patient.
+    /// Returns whether all members are absent.
     pub const fn is_empty(&self) -> bool {
         let Self {
             mrn,
@@ -91,7 +91,7 @@ impl Patient {
             && sex.is_none()
     }
 
-    /// These data, and those that are known already where these say nothing.
+    /// Fills absent members from known demographics.
     #[must_use]
     pub fn or(self, known: Option<&Self>) -> Self {
         let Some(known) = known.cloned() else {
@@ -114,7 +114,7 @@ pub struct BirthDate(String);
 
 redact_debug!(BirthDate, Sex, MetadataObject);
 
-/// The text is no date of the calendar.
+/// The text is not a calendar date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a date, YYYY-MM-DD")]
 pub struct InvalidDate;
@@ -124,7 +124,7 @@ impl BirthDate {
     ///
     /// # Errors
     ///
-    /// [`InvalidDate`] if it is not a date of the Gregorian calendar.
+    /// [`InvalidDate`] if the text is not a date of the Gregorian calendar.
     pub fn parse(text: &str) -> Result<Self, InvalidDate> {
         let date: jiff::civil::Date = text.parse().map_err(|_| InvalidDate)?;
         let canonical = date.to_string();
@@ -150,13 +150,13 @@ pub enum Sex {
     Unknown,
 }
 
-/// The text names no administrative gender.
+/// The text is not an administrative gender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of female, male, other, unknown (or DICOM's F, M, O, U)")]
 pub struct InvalidSex;
 
 impl Sex {
-    /// Parses a code of FHIR or a letter of DICOM (0010,0040), in any case.
+    /// Parses a FHIR code or a DICOM letter (0010,0040), in any case.
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ impl Sex {
     }
 }
 
-/// A client's own JSON object: kept as it is, sealed as PHI since nobody knows what is in it.
+/// A client-defined JSON object, stored in normal form and sealed as PHI because its content is unknown.
 pub type Metadata = Phi<MetadataObject>;
 
 /// The object inside [`Metadata`].
@@ -181,20 +181,20 @@ pub type Metadata = Phi<MetadataObject>;
 pub struct MetadataObject(Json);
 
 impl MetadataObject {
-    /// Keeps an object of at most 64 KiB, digit by digit, with its members in the order of their names.
+    /// Parses an object of at most 64 KiB. Numbers keep all digits; members are sorted by name.
     ///
     /// # Errors
-    /// [`JsonLimitError`] says what is wrong with it.
+    /// [`JsonLimitError`] with the limit that the object violates.
     pub fn parse(object: &Json) -> Result<Self, JsonLimitError> {
         json::kept_object(object, MAX_TEXT_BYTES).map(Self)
     }
 
-    /// The object after a merge patch (RFC 7396), or what the patch makes where there was no object.
+    /// Applies a merge patch (RFC 7396) to the object, or to an empty object if there is none.
     ///
     /// # Errors
-    /// [`JsonLimitError`] says why the result cannot be kept.
+    /// [`JsonLimitError`] if the result cannot be stored.
     pub fn patched(before: Option<&Self>, patch: &Self) -> Result<Self, JsonLimitError> {
-        // Both are in the form in which they are kept, and so is what comes of them.
+        // Both inputs are in normal form, so the result is in normal form.
         let merged = json::merge_patch(before.map(Self::expose), patch.expose())?;
         if merged.as_str().len() > MAX_TEXT_BYTES {
             Err(JsonLimitError::TooLong(MAX_TEXT_BYTES))
@@ -203,13 +203,13 @@ impl MetadataObject {
         }
     }
 
-    /// The object, for sealing it or for a caller who may see it.
+    /// Returns the object, for sealing or for a caller who may see PHI.
     pub const fn expose(&self) -> &Json {
         &self.0
     }
 }
 
-/// The change that leads to the patched object as a whole.
+/// Replaces the patch by a change to the complete patched object.
 pub(crate) fn patched(
     before: Option<&Metadata>,
     patch: Change<Metadata>,

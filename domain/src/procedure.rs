@@ -1,5 +1,5 @@
-//! `ImagingProcedure`: an examination that can be ordered, with its SNOMED CT and LOINC codes. Its id is derived from
-//! its code, so a code is taken once.
+//! `ImagingProcedure`: an examination that can be ordered, with its SNOMED CT and LOINC codes. The id is derived from
+//! the code, so each code is unique.
 //!
 //! ```text
 //! (none) --Create--> active <--Update--> inactive
@@ -17,21 +17,21 @@ use crate::phi::Phi;
 use crate::text::Text;
 use crate::{domain_events, event_data_without_phi};
 
-/// A procedure as it is now.
+/// Current state of a procedure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Procedure {
-    /// Never changes: the id is derived from it.
+    /// Immutable: the id is derived from the code.
     pub code: ProcedureCode,
     /// Display name.
     pub name: Text,
-    /// The modality it is done on.
+    /// Modality of the procedure.
     pub modality_id: ModalityId,
-    /// That modality's code, which never changes.
+    /// Code of the modality; immutable.
     pub modality_code: ModalityCode,
-    /// More about it.
+    /// Free-text description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
-    /// DICOM Body Part Examined (0018,0015), or the house's own word.
+    /// DICOM Body Part Examined (0018,0015), or a local term of the site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_part: Option<BodyPart>,
     /// SNOMED CT concept id.
@@ -40,22 +40,22 @@ pub struct Procedure {
     /// LOINC or LOINC/RSNA playbook code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loinc_code: Option<Text>,
-    /// How long a slot is booked for, in minutes.
+    /// Duration of the booked slot, in minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_duration_minutes: Option<DurationMinutes>,
     /// Patient preparation instructions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preparation_instructions: Option<Text>,
-    /// Whether it can be ordered.
+    /// Whether the procedure can be ordered.
     pub is_active: bool,
 }
 
-/// A planned duration: 1 to 1440 minutes.
+/// A planned duration: 1 to 1440 min.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DurationMinutes(u16);
 
-/// The number is no planned duration.
+/// The number is not a valid duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 1440 minutes")]
 pub struct InvalidDuration;
@@ -74,38 +74,38 @@ impl DurationMinutes {
     }
 }
 
-/// What may be asked of a procedure.
+/// Commands of a procedure.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Adds it to the catalog.
+    /// Adds the procedure to the catalog.
     Create(Box<Procedure>),
-    /// Changes what is given.
+    /// Changes the given members.
     Update(Box<Changes>),
 }
 
-/// Members to change. A member that is left out stays; `null` takes an optional one away. Code and modality never
-/// change.
+/// Members to change. An omitted member is unchanged; `null` removes an optional member. Code and modality are
+/// immutable.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
-    /// A new name.
+    /// New name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
-    /// A new description.
+    /// New description.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub description: Change<Text>,
-    /// A new body part.
+    /// New body part.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub body_part: Change<BodyPart>,
-    /// A new SNOMED CT concept id.
+    /// New SNOMED CT concept id.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub snomed_code: Change<Text>,
-    /// A new LOINC code.
+    /// New LOINC code.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub loinc_code: Change<Text>,
-    /// A new planned duration.
+    /// New planned duration.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub default_duration_minutes: Change<DurationMinutes>,
-    /// New instructions.
+    /// New preparation instructions.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub preparation_instructions: Change<Text>,
     /// Whether the entry is active.
@@ -114,11 +114,11 @@ pub struct Changes {
 }
 
 domain_events! {
-    /// What may happen to a procedure.
+    /// Events of a procedure.
     pub enum Event {
-        /// It was added to the catalog.
+        /// The procedure was added to the catalog.
         Created(Created) = "ImagingProcedure.Created" v 1,
-        /// Some of it changed.
+        /// Members of the procedure changed.
         Updated(Updated) = "ImagingProcedure.Updated" v 2,
     }
 }
@@ -126,9 +126,9 @@ domain_events! {
 /// `ImagingProcedure.Created`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// Its id.
+    /// Procedure id.
     pub procedure_id: ProcedureId,
-    /// All of it.
+    /// The complete procedure.
     #[serde(flatten)]
     pub procedure: Procedure,
 }
@@ -136,22 +136,22 @@ pub struct Created {
 /// `ImagingProcedure.Updated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Updated {
-    /// Its id.
+    /// Procedure id.
     pub procedure_id: ProcedureId,
-    /// What changed.
+    /// Changed members.
     #[serde(flatten)]
     pub changes: Changes,
 }
 
 event_data_without_phi!(Created, Updated);
 
-/// Why a procedure refuses.
+/// Reasons why a command of a procedure is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The code is taken.
+    /// The code already exists.
     #[error("a procedure with this code already exists")]
     AlreadyExists,
-    /// There is none.
+    /// The procedure does not exist.
     #[error("procedure not found")]
     NotFound,
 }

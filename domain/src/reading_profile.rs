@@ -1,5 +1,5 @@
-//! `RadiologyReadingProfile`: what a radiologist reads, where, and how many cases at once. Its id is derived from the
-//! practitioner's, so each has one at the most.
+//! `RadiologyReadingProfile`: the modalities, body parts and locations of a radiologist, and the case limit. The id is
+//! derived from the practitioner id, so each practitioner has at most one profile.
 //!
 //! ```text
 //! (none) --Create--> active <--Update--> inactive
@@ -17,32 +17,32 @@ use crate::phi::Phi;
 use crate::text::Text;
 use crate::{domain_events, event_data_without_phi};
 
-/// A reading profile as it is now.
+/// Current state of a reading profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReadingProfile {
-    /// Whose it is; never changes: the id is derived from it.
+    /// The radiologist. Immutable: the profile id is derived from it.
     pub practitioner_id: PractitionerId,
-    /// The modalities that may be claimed; all, where absent.
+    /// Modalities that the radiologist may claim; all if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_modalities: Option<Vec<ModalityCode>>,
-    /// The body parts that may be claimed, in any case; all, where absent.
+    /// Body parts that the radiologist may claim, compared without regard to case; all if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_body_parts: Option<Vec<BodyPart>>,
-    /// How many cases may be open at once.
+    /// Maximum number of open cases.
     pub max_concurrent_cases: CaseLimit,
     /// Reading locations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reading_locations: Option<Vec<Text>>,
-    /// Whether the radiologist may claim at all.
+    /// Whether the radiologist may claim cases.
     pub is_active: bool,
 }
 
-/// How many cases a radiologist may hold at once: 1 to 100, 5 where nobody says.
+/// Maximum number of cases assigned to a radiologist: 1 to 100, default 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CaseLimit(u8);
 
-/// The number is no limit of cases.
+/// The number is not a valid case limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 100 cases")]
 pub struct InvalidCaseLimit;
@@ -60,7 +60,7 @@ impl CaseLimit {
         }
     }
 
-    /// The limit as a number of cases.
+    /// Returns the limit as a number of cases.
     pub fn cases(self) -> usize {
         usize::from(self.0)
     }
@@ -72,29 +72,28 @@ impl Default for CaseLimit {
     }
 }
 
-/// What may be asked of a reading profile.
+/// Commands of a reading profile.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Adds it to the catalog.
+    /// Adds the profile to the catalog.
     Create(Box<ReadingProfile>),
-    /// Changes what is given.
+    /// Changes the given members.
     Update(Box<Changes>),
 }
 
-/// Members to change. A member that is left out stays; `null` takes an optional one away. The practitioner never
-/// changes.
+/// Members to change. An omitted member is unchanged; `null` removes an optional member. The practitioner is immutable.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
-    /// Other modalities; all, where taken away.
+    /// New modalities; `null` allows all.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub allowed_modalities: Change<Vec<ModalityCode>>,
-    /// Other body parts; all, where taken away.
+    /// New body parts; `null` allows all.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub allowed_body_parts: Change<Vec<BodyPart>>,
-    /// Another limit.
+    /// New case limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent_cases: Option<CaseLimit>,
-    /// Other places.
+    /// New reading locations.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub reading_locations: Change<Vec<Text>>,
     /// Whether the entry is active.
@@ -103,11 +102,11 @@ pub struct Changes {
 }
 
 domain_events! {
-    /// What may happen to a reading profile.
+    /// Events of a reading profile.
     pub enum Event {
-        /// It was added to the catalog.
+        /// The profile was added to the catalog.
         Created(Created) = "RadiologyReadingProfile.Created" v 1,
-        /// Some of it changed.
+        /// Members of the profile changed.
         Updated(Updated) = "RadiologyReadingProfile.Updated" v 2,
     }
 }
@@ -115,9 +114,9 @@ domain_events! {
 /// `RadiologyReadingProfile.Created`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// Its id.
+    /// Reading profile id.
     pub reading_profile_id: ReadingProfileId,
-    /// All of it.
+    /// The complete profile.
     #[serde(flatten)]
     pub profile: ReadingProfile,
 }
@@ -125,31 +124,31 @@ pub struct Created {
 /// `RadiologyReadingProfile.Updated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Updated {
-    /// Its id.
+    /// Reading profile id.
     pub reading_profile_id: ReadingProfileId,
-    /// What changed.
+    /// Changed members.
     #[serde(flatten)]
     pub changes: Changes,
 }
 
 event_data_without_phi!(Created, Updated);
 
-/// Why a reading profile refuses.
+/// Reasons why a reading profile rejects a command or a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The practitioner has one.
+    /// The practitioner already has a profile.
     #[error("practitioner already has a reading profile")]
     AlreadyExists,
-    /// There is none.
+    /// The profile does not exist.
     #[error("reading profile not found")]
     NotFound,
-    /// Nothing may be claimed.
+    /// The profile is inactive: no case may be claimed.
     #[error("reading profile is inactive")]
     NotActive,
-    /// The item's modality is not among the allowed ones.
+    /// The modality of the worklist item is not allowed.
     #[error("reading profile does not allow this modality")]
     ModalityNotAllowed,
-    /// The item's body part is not among the allowed ones.
+    /// The body part of the worklist item is not allowed.
     #[error("reading profile does not allow this body part")]
     BodyPartNotAllowed,
 }
@@ -214,11 +213,11 @@ fn update(profile: &ReadingProfile, changes: Changes, context: &Context) -> Vec<
 }
 
 impl ReadingProfile {
-    /// Checks whether a case of this modality and body part may be claimed; what a case does not state is allowed.
+    /// Checks whether a case with this modality and body part may be claimed; an absent body part is allowed.
     ///
     /// # Errors
     ///
-    /// [`Error`] with what the profile does not allow.
+    /// [`Error`] with the restriction that the case violates.
     pub fn allows(
         &self,
         modality: &ModalityCode,

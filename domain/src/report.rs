@@ -1,5 +1,5 @@
-//! `RadiologyReport`: what a radiologist says of a study (FHIR DiagnosticReport). One a study: its id is derived from
-//! the study's.
+//! `RadiologyReport`: the radiologist's report on a study (FHIR DiagnosticReport). A study has one report; the report
+//! id is derived from the study id.
 //!
 //! ```text
 //! (none) --Create--> draft --Sign--> preliminary --Sign--> final --AddAddendum--> corrected --AddAddendum--+
@@ -8,21 +8,22 @@
 //!           +--------- cancelled <--------+
 //! ```
 //!
-//! A draft may be signed as final at once. Editing leaves the status as it is, and ends with `final`. A cancelled
-//! report may be created again: the same stream, another report.
+//! A draft may be signed as final directly. Editing does not change the status and is possible until `final`. A
+//! cancelled report may be created again in the same stream.
 //!
-//! **What was signed is never altered.** Words are kept by the version of the fact that told them ([`ReportPhi`]); a
-//! [`SignedVersion`] names the version up to which they are signed. What is written to a preliminary report later
-//! stands behind that version until it is signed too.
+//! **Signed content never changes.** Content is stored by the version of its event ([`ReportPhi`]). A [`SignedVersion`]
+//! names the version up to which content is signed. Later edits of a preliminary report stay unsigned until the next
+//! signature.
 //!
 //! **A critical result** is raised once: with the first signature of a report that is marked critical, with a later
-//! signature where it was marked since, or with an addendum that says so. A communication counts from the moment the
-//! report was marked, in a draft from its beginning. Signing that a report is not critical, or an addendum that says
-//! so, takes the result back; so does cancelling. If it is marked again after that, it is raised again. An addendum
-//! that says so after somebody was told raises another one, of which nobody was told yet.
+//! signature if the report was marked in between, or with an addendum that states a critical result. Communications
+//! count from the version at which the report was marked; for a draft, from its creation. A signature or an addendum
+//! that states that the report is not critical withdraws the result; cancelling does so, too. If the report is marked
+//! again, the result is raised again. An addendum that states a critical result after the communication raises another
+//! result, which is not communicated yet.
 //!
-//! **AI suggests, a radiologist decides**: the machine's words (`ai_assist_summary`) are no content. They are not
-//! signed and not released.
+//! **AI suggests, a radiologist decides**: AI content (`ai_assist_summary`) is not report content. It is neither signed
+//! nor released.
 
 mod content;
 mod critical_result;
@@ -60,149 +61,150 @@ use crate::json::{JsonLimitError, Members};
 use crate::phi::{Phi, PhiText};
 use crate::wire_enum;
 
-/// What may be asked of a report.
+/// Commands of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Begins a draft.
+    /// Creates a draft.
     Create(Box<NewReport>),
-    /// Changes what is given.
+    /// Changes the given members.
     Edit(Box<Edit>),
-    /// Releases what is written.
+    /// Signs and releases the content.
     Sign(Box<Sign>),
-    /// Adds to what is final.
+    /// Adds an addendum to a final report.
     AddAddendum(Box<NewAddendum>),
     /// Records the communication of a critical result.
     Communicate(Box<NewCommunication>),
-    /// Judges what an AI model suggested.
+    /// Records the review of an AI suggestion.
     ReviewSuggestion(Box<NewReview>),
-    /// Calls it off.
+    /// Cancels the report.
     Cancel(Cancel),
-    /// The system's: the deadline of a critical result has passed. Nothing happens where somebody was told.
+    /// Marks a critical result as overdue; issued by the system. No event if the result was communicated.
     MarkOverdue,
 }
 
-/// A new report. Patient and order are the study's.
+/// New report. Patient and order are those of the study.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewReport {
     /// Study.
     pub imaging_study_id: StudyId,
-    /// The order that the study answers, where there is one.
+    /// Order that the study fulfils, if any.
     pub imaging_order_id: Option<OrderId>,
-    /// Whose study it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// Who writes.
+    /// Author.
     pub radiologist_id: PractitionerId,
-    /// What it was begun from.
+    /// Template of the report.
     pub template_id: Option<TemplateId>,
-    /// What it says, the template's words included.
+    /// Content, including the default text of the template.
     pub written: AuthoredContent,
 }
 
-/// A change to a draft, or to what is to become of a preliminary report. What is not said stays.
+/// Edit of a draft or of a preliminary report. Omitted members are unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
-    /// Who writes. A draft becomes theirs.
+    /// Author. Editing a draft makes the author its radiologist.
     pub radiologist_id: PractitionerId,
     /// Members to change; structured data is a merge patch (RFC 7396).
     pub written: ContentEdit,
-    /// Sections to change, one by one; the four are the members of the same names. One without text is emptied.
+    /// Sections to change individually; the four standard sections are the members of the same names. A section without
+    /// text is emptied.
     pub sections: Vec<Section>,
     /// Whether the report contains a critical result.
     pub critical_result: Option<bool>,
 }
 
-/// A signature.
+/// Signature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sign {
-    /// Who signs.
+    /// Signing radiologist.
     pub radiologist_id: PractitionerId,
-    /// Final, or preliminary.
+    /// Whether the report becomes final; otherwise preliminary.
     pub is_final: bool,
     /// Communication of the critical result made before signing.
     pub communication: Option<NewCommunication>,
-    /// For a critical result.
+    /// Recipient and deadline of a critical result.
     pub notice: CriticalNotice,
 }
 
-/// Whom a critical result concerns, and how long they may wait.
+/// Recipient and communication deadline of a critical result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CriticalNotice {
-    /// The order that the study answers by now.
+    /// Order that the study currently fulfils.
     pub imaging_order_id: Option<OrderId>,
-    /// Who ordered.
+    /// Ordering practitioner.
     pub ordering_practitioner_id: Option<PractitionerId>,
-    /// How soon somebody has to be told.
+    /// Maximum time until the result must be communicated.
     pub critical_deadline: Duration,
 }
 
-/// A new addendum.
+/// New addendum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewAddendum {
-    /// Who adds.
+    /// Author.
     pub radiologist_id: PractitionerId,
-    /// What it is.
+    /// Kind of addendum.
     pub kind: AddendumKind,
-    /// What it says.
+    /// Text.
     pub content: PhiText,
     /// Whether the report is now critical.
     pub critical_result: Option<bool>,
-    /// For a critical result.
+    /// Recipient and deadline of a critical result.
     pub notice: CriticalNotice,
 }
 
-/// A new communication.
+/// New communication of a critical result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewCommunication {
-    /// Who told.
+    /// Communicating radiologist.
     pub radiologist_id: PractitionerId,
     /// Recipient.
     pub recipient: PhiText,
-    /// How.
+    /// Method.
     pub method: Method,
     /// Time of the communication; must not be in the future.
     pub communicated_at: Timestamp,
     /// Whether the recipient read the result back.
     pub read_back: bool,
-    /// More about it.
+    /// Additional information.
     pub note: Option<PhiText>,
 }
 
 /// Review of an AI suggestion by a radiologist.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewReview {
-    /// Who judges.
+    /// Reviewer.
     pub radiologist_id: PractitionerId,
-    /// What is judged.
+    /// Reviewed output.
     pub output_id: AiOutputId,
-    /// How.
+    /// Decision.
     pub decision: Decision,
-    /// Why.
+    /// Reason.
     pub note: Option<PhiText>,
 }
 
-/// A cancellation.
+/// Cancellation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cancel {
-    /// Who cancels.
+    /// Cancelling radiologist.
     pub radiologist_id: PractitionerId,
-    /// Why.
+    /// Reason.
     pub reason: PhiText,
 }
 
-/// What a report may refuse in a status.
+/// Operation that a report may reject because of its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// To be edited.
+    /// Edit.
     Edit,
-    /// To be signed.
+    /// Signature.
     Sign,
-    /// To be added to.
+    /// Addendum.
     AddAddendum,
-    /// To have a communication.
+    /// Communication of a critical result.
     Communicate,
-    /// To have a suggestion judged.
+    /// Review of an AI suggestion.
     ReviewSuggestion,
-    /// To be cancelled.
+    /// Cancellation.
     Cancel,
 }
 
@@ -212,39 +214,39 @@ wire_enum! {
         Cancel = "cancelled";
 }
 
-/// Why a report refuses.
+/// Domain errors of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The study has one.
+    /// The study already has a report.
     #[error("study already has a report")]
     AlreadyExists,
-    /// There is none.
+    /// The report does not exist.
     #[error("report not found")]
     NotFound,
-    /// Not in this status.
+    /// The status does not allow the operation.
     #[error("report with status {status} cannot be {operation}")]
     Refused {
-        /// What it is.
+        /// Current status.
         status: Status,
-        /// What was asked.
+        /// Requested operation.
         operation: Operation,
     },
-    /// Final without an impression.
+    /// Final signature without an impression.
     #[error("a final report needs an impression")]
     ImpressionMissing,
-    /// Neither one of the four nor the template's own.
+    /// Section that is neither one of the four standard sections nor a template section.
     #[error("unknown section")]
     NoSuchSection,
-    /// Told after now.
+    /// Communication time in the future.
     #[error("communicated_at must not be in the future")]
     CommunicatedInFuture,
-    /// Nobody can read it any more.
+    /// The PHI has been erased.
     #[error("patient data has been erased")]
     Erased,
-    /// The deadline is still to come.
+    /// The deadline has not passed.
     #[error("deadline has not passed")]
     NotDue,
-    /// The structured data would be what cannot be kept.
+    /// Structured data that cannot be stored after the change.
     #[error("after the change, structured_data {0}")]
     StructuredData(JsonLimitError),
 }
@@ -301,8 +303,8 @@ impl Aggregate for Report {
         Some(self.patient_id)
     }
 
-    /// A report becomes final once, is begun again only after it was cancelled, and is overdue once for each signature
-    /// that raises a critical result.
+    /// Returns the stream budget. Unbounded commands cannot be repeated for ever: a report becomes final once, is
+    /// recreated only after a cancellation, and is overdue once per raised critical result.
     fn room(_state: Option<&Self>, command: &Command) -> StreamBudget {
         match command {
             Command::Edit(_) | Command::ReviewSuggestion(_) => StreamBudget::Bounded,
@@ -315,8 +317,8 @@ impl Aggregate for Report {
         }
     }
 
-    /// The words of all its versions, but for parts that show by themselves. The latest words count here and in the
-    /// PHI.
+    /// Returns the size of the content of all versions, without parts that are visible on their own. The latest content
+    /// counts here and in the PHI.
     fn unshown_bytes(&self) -> usize {
         let all = self.phi.as_ref().map_or(0, ReportPhi::bytes);
         all.saturating_sub(self.alone_bytes())
@@ -327,8 +329,8 @@ impl Aggregate for Report {
         self.phi.as_ref().map_or(0, |phi| phi.bytes_of(&alone))
     }
 
-    /// What was signed last shows beside what was written since. Addenda, communications and judgements show one by
-    /// one.
+    /// Returns the visible parts: the last signed content stays visible together with later edits; addenda,
+    /// communications, reviews and the cancellation are visible individually.
     fn shown_parts(&self) -> VisiblePhi {
         let begun = self.begun.saturating_sub(1);
         let released = self.signed_version().map(|release| release.version);

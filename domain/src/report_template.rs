@@ -1,5 +1,5 @@
-//! `RadiologyReportTemplate`: what a report of an examination begins with, and the shape its structured data must have
-//! in the end. Its id is derived from its code, so a code is taken once. Nothing in it is about a patient.
+//! `RadiologyReportTemplate`: default text and structured data schema for reports. The id is derived from the code, so
+//! a code is unique. A template has no patient data.
 //!
 //! ```text
 //! (none) --Create--> active <--Update--> inactive
@@ -23,35 +23,35 @@ use crate::phi::Phi;
 use crate::text::Text;
 use crate::{domain_events, event_data_without_phi, wire_enum};
 
-/// A template as it is now.
+/// State of a report template.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReportTemplate {
-    /// Never changes: the id is derived from it.
+    /// Code; never changes, because the id is derived from it.
     pub code: TemplateCode,
     /// Display name.
     pub name: Text,
-    /// The modality it is for; any, where it does not say.
+    /// Modality; `None` matches any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modality_code: Option<ModalityCode>,
-    /// The body part it is for; any, where it does not say.
+    /// Body part; `None` matches any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_part: Option<BodyPart>,
-    /// More about it.
+    /// Description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
-    /// What a report of it consists of.
+    /// Kind of report content.
     pub template_type: TemplateType,
-    /// What structured data must satisfy when a report becomes final.
+    /// Schema that structured data must satisfy when a report becomes final.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<Schema>,
-    /// What a new report begins with.
+    /// Default text of a new report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_text: Option<DefaultText>,
-    /// Whether reports can be begun from it.
+    /// Whether reports can be created from the template.
     pub is_active: bool,
 }
 
-/// What a report consists of.
+/// Kind of report content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TemplateType {
@@ -59,7 +59,7 @@ pub enum TemplateType {
     FreeText,
     /// Structured data.
     Structured,
-    /// Both.
+    /// Text and structured data.
     Hybrid,
 }
 
@@ -68,7 +68,7 @@ wire_enum! {
 }
 
 impl TemplateType {
-    /// Whether reports of it have structured data.
+    /// Returns whether reports of this type have structured data.
     pub const fn is_structured(self) -> bool {
         match self {
             Self::FreeText => false,
@@ -77,41 +77,41 @@ impl TemplateType {
     }
 }
 
-/// What may be asked of a template.
+/// Commands of a template.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Adds it to the catalog.
+    /// Adds the template to the catalog.
     Create(Box<ReportTemplate>),
-    /// Changes what is given.
+    /// Changes the given members.
     Update(Box<Update>),
 }
 
-/// Changes as they are asked for: what is an object is a merge patch of it.
+/// Requested changes: object members are merge patches.
 pub type Update = Changes<SchemaPatch, DefaultTextPatch>;
 
-/// Members to change. A member that is left out stays; `null` takes an optional one away. The code never changes.
+/// Members to change. An omitted member is unchanged; `null` removes an optional member. The code never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "S: Deserialize<'de>, D: Deserialize<'de>"))]
 pub struct Changes<S = Schema, D = DefaultText> {
-    /// A new name.
+    /// New name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
-    /// Another modality.
+    /// New modality.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub modality_code: Change<ModalityCode>,
-    /// Another body part.
+    /// New body part.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub body_part: Change<BodyPart>,
-    /// A new description.
+    /// New description.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub description: Change<Text>,
-    /// Another kind of report.
+    /// New kind of report content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_type: Option<TemplateType>,
-    /// Another schema: an event tells all of it.
+    /// New schema; events have the complete schema.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub schema: Change<S>,
-    /// Other words to begin with: an event tells all of them.
+    /// New default text; events have the complete text.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub default_text: Change<D>,
     /// Whether the entry is active.
@@ -120,11 +120,11 @@ pub struct Changes<S = Schema, D = DefaultText> {
 }
 
 domain_events! {
-    /// What may happen to a template.
+    /// Events of a template.
     pub enum Event {
-        /// It was added to the catalog.
+        /// Added to the catalog.
         Created(Box<Created>) = "RadiologyReportTemplate.Created" v 1,
-        /// Some of it changed.
+        /// Members changed.
         Updated(Box<Updated>) = "RadiologyReportTemplate.Updated" v 2,
     }
 }
@@ -132,9 +132,9 @@ domain_events! {
 /// `RadiologyReportTemplate.Created`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// Its id.
+    /// Template id.
     pub template_id: TemplateId,
-    /// All of it.
+    /// Complete template.
     #[serde(flatten)]
     pub template: ReportTemplate,
 }
@@ -142,31 +142,31 @@ pub struct Created {
 /// `RadiologyReportTemplate.Updated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Updated {
-    /// Its id.
+    /// Template id.
     pub template_id: TemplateId,
-    /// What changed.
+    /// Changed members.
     #[serde(flatten)]
     pub changes: Changes,
 }
 
 event_data_without_phi!(Created, Updated);
 
-/// Why a template refuses.
+/// Domain errors of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The code is taken.
+    /// The code is in use.
     #[error("a template with this code already exists")]
     AlreadyExists,
-    /// There is none.
+    /// The template does not exist.
     #[error("template not found")]
     NotFound,
-    /// Structured data without a shape.
+    /// Structured or hybrid template without a schema.
     #[error("structured and hybrid templates require a schema")]
     SchemaMissing,
-    /// The schema would be what cannot be kept.
+    /// Schema that cannot be stored after the change.
     #[error("after the change, schema {0}")]
     Schema(JsonLimitError),
-    /// The words to begin with would be what cannot be kept.
+    /// Default text that cannot be stored after the change.
     #[error("after the change, default_text {0}")]
     DefaultText(DefaultTextError),
 }
@@ -245,7 +245,7 @@ fn update(
 }
 
 impl Update {
-    /// The changes with whole objects in the place of their patches.
+    /// Returns the changes with merge patches replaced by the merged values.
     fn laid_over(self, template: &ReportTemplate) -> Result<Changes, Error> {
         let schema = template.schema.as_ref();
         let schema = self.schema.try_map(|patch| patch.laid_over(schema));
@@ -266,7 +266,7 @@ impl Update {
     }
 }
 
-/// No member changes. Derived, it would ask for defaults of the objects, too.
+/// No changes. A derive would require `Default` of the type parameters.
 impl<S, D> Default for Changes<S, D> {
     fn default() -> Self {
         Self {
@@ -290,8 +290,8 @@ impl ReportTemplate {
         Ok(())
     }
 
-    /// Whether a report of a study with this modality and body part can be begun from it. What either does not say
-    /// does not keep them apart; case does not either.
+    /// Returns whether the template applies to a study with this modality and body part. A missing value on either side
+    /// matches any; case is ignored.
     pub fn applies_to(
         &self,
         modality: Option<&ModalityCode>,
@@ -308,7 +308,7 @@ impl ReportTemplate {
         modality_fits && body_part_fits
     }
 
-    /// The schema that a final report's structured data must satisfy.
+    /// Returns the schema that the structured data of a final report must satisfy.
     pub fn enforced_schema(&self) -> Option<&Schema> {
         self.schema
             .as_ref()

@@ -1,13 +1,13 @@
-//! A model's score: how sure it is, or how urgent it finds a case.
+//! Score of an AI model: confidence or urgency.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A number from 0 to 1, both included.
+/// Number from 0 to 1, both included.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Score(f64);
 
-/// The number is no score.
+/// Error for a number that is not a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a number from 0 to 1")]
 pub struct InvalidScore;
@@ -27,12 +27,12 @@ impl Score {
         }
     }
 
-    /// The score as a number.
+    /// Returns the score as a number.
     pub const fn get(self) -> f64 {
         self.0
     }
 
-    /// The higher of two.
+    /// Returns the higher of two scores.
     #[must_use]
     pub const fn max(self, other: Self) -> Self {
         Self(self.0.max(other.0))

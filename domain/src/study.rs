@@ -1,4 +1,4 @@
-//! `ImagingStudy`: what a scanner made of a patient at one time, with its series and instances (FHIR ImagingStudy).
+//! `ImagingStudy`: one imaging examination of a patient, with its series and instances (FHIR ImagingStudy).
 //!
 //! ```text
 //! (none) --Sync--> available --Update--> archived
@@ -10,12 +10,12 @@
 //!     +--- Update -----+---------------------------------+
 //! ```
 //!
-//! A study is told of as often as its archive likes: a sync is an upsert by UID, and one that changes nothing has no
-//! events. Series and instances only grow. The id is derived from the Study Instance UID, so that there is never a
-//! second study of one UID, and those of series and instances from theirs.
+//! A PACS may sync a study any number of times: a sync is an upsert by UID, and a sync without changes writes no event.
+//! Series and instances are never removed. The study id is derived from the Study Instance UID, so that a UID has at
+//! most one study. The ids of series and instances are derived from their UIDs.
 //!
-//! Images are taken up also where a clinical time beside them cannot be right: a study that would end before it started
-//! keeps the time that it has, and the new one is left out.
+//! Images are accepted even if a reported time cannot be right: if the study would end before it started, the known
+//! time is retained and the new one is left out.
 
 mod decide;
 mod events;
@@ -43,58 +43,58 @@ use crate::time::Timestamp;
 use crate::url::HttpUrl;
 use crate::wire_enum;
 
-/// A study as it is now.
+/// State of a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Study {
     /// Patient.
     pub patient_id: PatientId,
-    /// What its archive says of it.
+    /// Attributes reported by the PACS.
     #[serde(flatten)]
     pub details: Details,
-    /// Which order it answers.
+    /// Link to an order.
     #[serde(flatten)]
     pub linking: OrderLink,
-    /// The larger of what was stated and what is listed (FHIR `numberOfSeries`).
+    /// Larger of the stated and the listed number (FHIR `numberOfSeries`).
     pub number_of_series: u32,
-    /// The larger of what was stated and what is listed (FHIR `numberOfInstances`).
+    /// Larger of the stated and the listed number (FHIR `numberOfInstances`).
     pub number_of_instances: u32,
     /// Viewer URL, without a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub viewer_url: Option<HttpUrl>,
-    /// Whether its archive still changes it.
+    /// Status.
     pub status: Status,
-    /// Its series and instances, as far as decisions need them: known where the whole stream was folded, and no part of
-    /// the resource, which could not carry thousands of them.
+    /// Series and instances that decisions need; filled only if the whole stream was folded. Not part of the resource,
+    /// which could not carry thousands of them.
     #[serde(skip)]
     pub content: Arc<SeriesIndex>,
-    /// The order that a person parted it from: the system does not link the two again. No part of the resource either.
+    /// Order that a person unlinked from the study; the system does not link the two again. Not part of the resource.
     #[serde(skip)]
     pub parted_from: Option<OrderId>,
-    /// `None` where it is sealed or erased.
+    /// `None` if sealed or erased.
     #[serde(skip)]
     pub phi: Option<StudyPhi>,
 }
 
-/// Which order a study answers.
+/// Link between a study and an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "link", rename_all = "snake_case")]
 pub enum OrderLink {
-    /// None is known yet.
+    /// No known order.
     Unlinked,
-    /// This one.
+    /// Linked to an order.
     Linked {
-        /// The order.
+        /// Order.
         imaging_order_id: OrderId,
     },
-    /// One of another patient: for a person to settle.
+    /// Reference to an order of another patient; a person must resolve it.
     Conflict {
-        /// The order it would have been.
+        /// Referenced order.
         conflicting_order_id: OrderId,
     },
 }
 
 impl OrderLink {
-    /// The order, where there is one.
+    /// Returns the linked order, if any.
     pub const fn order(self) -> Option<OrderId> {
         match self {
             Self::Linked { imaging_order_id } => Some(imaging_order_id),
@@ -102,7 +102,7 @@ impl OrderLink {
         }
     }
 
-    /// Its name.
+    /// Returns the link status.
     pub const fn name(self) -> OrderLinkStatus {
         match self {
             Self::Unlinked => OrderLinkStatus::Unlinked,
@@ -112,24 +112,24 @@ impl OrderLink {
     }
 }
 
-/// The name of a [`OrderLink`].
+/// Name of an [`OrderLink`] state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderLinkStatus {
-    /// No order is known yet.
+    /// No known order.
     Unlinked,
-    /// An order is.
+    /// Linked to an order.
     Linked,
-    /// An order of another patient.
+    /// Reference to an order of another patient.
     Conflict,
 }
 
-/// Whether a study's archive still changes it.
+/// Status of a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Its images can be had, and more may come.
+    /// The images are available, and more may follow.
     Available,
-    /// Put away: nothing comes any more.
+    /// Archived: syncs, additions and attribute changes are rejected.
     Archived,
 }
 
@@ -138,117 +138,117 @@ wire_enum! {
     Status: Available = "available", Archived = "archived";
 }
 
-/// The PHI members of a study.
+/// PHI members of a study.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct StudyPhi {
-    /// Who the patient is, where the archive said.
+    /// Patient demographics, if reported by the PACS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<Patient>,
 }
 
-/// What may be asked of a study.
+/// Commands of a study.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Takes up what its archive says of it.
+    /// Applies the attributes reported by the PACS.
     Sync(Box<Sync>),
     /// Adds one series.
     AddSeries(Box<SeriesAttributes>),
     /// Adds one instance.
     AddInstance {
-        /// To this series.
+        /// Series of the instance.
         series_id: SeriesId,
-        /// The instance.
+        /// Instance.
         instance: InstanceAttributes,
     },
-    /// Changes what is given.
+    /// Changes the given members.
     Update(Box<Update>),
-    /// Links it with an order of the same patient; one that is linked stays so.
+    /// Links the study to an order of the same patient; a linked study is unchanged.
     Link {
-        /// The order.
+        /// Order.
         order_id: OrderId,
     },
-    /// Says that the order it names is another patient's; one that is linked stays so.
+    /// Records that the referenced order belongs to another patient; a linked study is unchanged.
     MarkConflict {
-        /// The order.
+        /// Order.
         order_id: OrderId,
     },
 }
 
-/// What an archive says of a study; what is `None` says nothing.
+/// Attributes of a study reported by a PACS; `None` means not reported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sync {
     /// Patient.
     pub patient_id: PatientId,
-    /// The study's own members. The endpoint counts for a new study only.
+    /// Attributes of the study. The endpoint is used for a new study only.
     pub details: Details,
     /// Patient demographics.
     pub patient: Option<Patient>,
-    /// The order that the study names.
+    /// Order that the study refers to.
     pub order: Option<ReferencedOrder>,
-    /// Its series with their instances, as many as the archive knows.
+    /// Series with their instances, as far as the PACS knows them.
     pub series: Vec<SyncedSeries>,
 }
 
-/// One series of a sync.
+/// Series of a sync.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SyncedSeries {
-    /// What is said of it.
+    /// Attributes reported by the PACS.
     pub facts: SeriesAttributes,
     /// Instances reported by the PACS.
     pub instances: Vec<InstanceAttributes>,
 }
 
-/// An order that exists, beside a study that names it.
+/// Existing order that a study refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReferencedOrder {
-    /// It is the same patient's.
+    /// Order of the same patient.
     SamePatient(OrderId),
-    /// It is another's.
+    /// Order of another patient.
     OtherPatient(OrderId),
 }
 
-/// A change to a study by a person. What is not said stays.
+/// Manual change of a study. Omitted members are unchanged.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Update {
-    /// Where it is to be.
+    /// New status.
     pub status: Option<Status>,
-    /// How many series there are to be.
+    /// New stated number of series.
     pub number_of_series: Option<u32>,
-    /// How many instances there are to be.
+    /// New stated number of instances.
     pub number_of_instances: Option<u32>,
-    /// When the last image was made.
+    /// Time of the last image.
     pub ended_at: Change<Timestamp>,
-    /// A link to its images.
+    /// Viewer URL.
     pub viewer_url: Change<HttpUrl>,
-    /// The order it answers; none, where taken away.
+    /// Order that the study fulfils; `Clear` removes the link.
     pub order: Change<ReferencedOrder>,
 }
 
-/// Why a study refuses.
+/// Domain errors of a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// There is none.
+    /// The study does not exist.
     #[error("study not found")]
     NotFound,
-    /// The study's UID is known as another patient's.
+    /// The study's UID is known for another patient.
     #[error("study belongs to another patient")]
     OtherPatient,
-    /// Nothing comes any more.
+    /// The study is archived.
     #[error("the study is archived")]
     Archived,
-    /// The series is known.
+    /// The series already exists.
     #[error("study already has a series with this UID")]
     SeriesExists,
-    /// The series is not.
+    /// The series does not exist.
     #[error("series not found in this study")]
     NoSuchSeries,
-    /// The instance is known.
+    /// The instance already exists.
     #[error("series already has an instance with this UID")]
     InstanceExists,
-    /// The order is another patient's.
+    /// The order belongs to another patient.
     #[error("order belongs to another patient")]
     OrderOfOtherPatient,
-    /// Start is not after end.
+    /// The start is after the end.
     #[error("started_at must not be after ended_at")]
     StartAfterEnd,
 }
@@ -308,7 +308,8 @@ impl Aggregate for Study {
         self.content.weight()
     }
 
-    /// A study is archived once, and linked by policies.
+    /// Returns the stream budget. Archiving is unbounded, because it happens once; link commands are issued by
+    /// policies.
     fn room(state: Option<&Self>, command: &Command) -> StreamBudget {
         let current = state.map(|study| study.status);
         match command {

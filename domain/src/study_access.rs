@@ -1,8 +1,8 @@
-//! `StudyAccess`: who looked at a study's images, and when. A stream of its own for each study, since a look does not
-//! change the study.
+//! `StudyAccess`: audit trail of viewer access to a study's images. A separate stream per study, because an access does
+//! not change the study.
 //!
 //! ```text
-//! --Launch--> a token is out --Use--> used          (later uses leave no trace)
+//! --Launch--> token issued --RecordFirstUse--> used (later uses write no event)
 //! ```
 
 use std::collections::BTreeSet;
@@ -16,74 +16,74 @@ use crate::json::Members;
 use crate::phi::Phi;
 use crate::{domain_events, event_data_without_phi};
 
-/// The looks at a study so far.
+/// Viewer access to a study so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StudyAccess {
-    /// Whose images.
+    /// Study.
     pub study_id: StudyId,
-    /// Of whom they are.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// Tokens that were given out and not used yet.
+    /// Tokens that were issued and have not been used.
     pub unused: BTreeSet<ViewerTokenId>,
 }
 
-/// The leave to look.
+/// Permission to view a study, with its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ViewerGrant {
-    /// Whose images.
+    /// Study.
     pub study_id: StudyId,
-    /// Of whom they are.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// The token.
+    /// Viewer token.
     pub token_id: ViewerTokenId,
 }
 
-/// What may be asked.
+/// Commands of the access stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Gives a token out.
+    /// Issues a token.
     Launch(ViewerGrant),
-    /// A token was shown for the study's images.
+    /// Records the first use of a token for the study.
     RecordFirstUse(ViewerTokenId),
 }
 
 domain_events! {
-    /// What may happen.
+    /// Events of the access stream.
     pub enum Event {
-        /// Somebody launched the viewer, or used the token for the first time.
+        /// Viewer launched, or token used for the first time.
         Accessed(Accessed) = "ImagingStudy.Accessed" v 1,
     }
 }
 
-/// `ImagingStudy.Accessed`. Who it was is the envelope's actor.
+/// `ImagingStudy.Accessed`. The user is the actor of the event envelope.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Accessed {
-    /// Whose images.
+    /// Study.
     pub study_id: StudyId,
-    /// Of whom they are.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// What it was.
+    /// Kind of access.
     pub kind: AccessKind,
-    /// The token.
+    /// Viewer token.
     pub token_id: ViewerTokenId,
 }
 
-/// What kind of access.
+/// Kind of access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessKind {
-    /// The viewer was launched: a token was given out.
+    /// Viewer launched: a token was issued.
     Launched,
-    /// The token was used for the first time.
+    /// Token used for the first time.
     FirstUsed,
 }
 
 event_data_without_phi!(Accessed);
 
-/// Why a look is refused.
+/// Domain errors of the access stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The token was never given out for this study.
+    /// The token was not issued for this study.
     #[error("token was not issued for this study")]
     UnknownToken,
 }
@@ -129,7 +129,7 @@ impl Aggregate for StudyAccess {
         Some(self.patient_id)
     }
 
-    /// No resource is read from this stream, and a refusal would hide images.
+    /// Returns an unbounded budget: no resource is read from this stream, and a rejection would hide images.
     fn room(_state: Option<&Self>, _command: &Command) -> StreamBudget {
         StreamBudget::Unbounded
     }

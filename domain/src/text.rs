@@ -1,25 +1,25 @@
-//! Text that people wrote, with the limits that storage and reading put on it.
+//! Text written by people, with the limits of storage and reading.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest text a field may hold, in bytes of UTF-8.
+/// Maximum length of a text field: 64 KiB of UTF-8.
 pub const MAX_TEXT_BYTES: usize = 64 * 1024;
 
-/// The longest name or label, in characters.
+/// Maximum length of a name or label, in characters.
 pub const MAX_NAME_CHARS: usize = 256;
 
-/// Why a text is not acceptable.
+/// Reasons why a text is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// Nothing but white space.
+    /// Only white space.
     #[error("must not be blank")]
     Blank,
     /// More than [`MAX_TEXT_BYTES`].
     #[error("must not be longer than 64 KiB")]
     TooLong,
-    /// More than [`MAX_NAME_CHARS`], in a name.
+    /// A name of more than [`MAX_NAME_CHARS`].
     #[error("must not be longer than 256 characters")]
     NameTooLong,
     /// U+0000, which PostgreSQL cannot store.
@@ -27,7 +27,7 @@ pub enum TextError {
     Nul,
 }
 
-/// Text without NUL, at most 64 KiB, that says something.
+/// Non-blank text without NUL, at most 64 KiB.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Text(String);
@@ -47,11 +47,11 @@ impl Text {
         Ok(Self(text))
     }
 
-    /// Parses a name or a short label, which lists show and searches look through. Only commands are held to this
-    /// bound: events that were recorded before it have longer names, and stay readable.
+    /// Parses a name or a short label, which lists show and searches match. The limit applies to commands only: events
+    /// that were recorded before the limit existed have longer names and stay readable.
     ///
     /// # Errors
-    /// Those of [`Self::parse`], and [`TextError::NameTooLong`].
+    /// As [`Self::parse`], and [`TextError::NameTooLong`].
     pub fn parse_name(text: impl Into<String>) -> Result<Self, TextError> {
         let text = text.into();
         if text.len() > MAX_NAME_CHARS && text.chars().count() > MAX_NAME_CHARS {
@@ -60,12 +60,12 @@ impl Text {
         Self::parse(text)
     }
 
-    /// A text of this program's own, known to be acceptable.
+    /// Wraps a constant text of this crate, which is known to be valid.
     pub(crate) fn from_static(text: &'static str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The text itself.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -77,7 +77,7 @@ impl fmt::Display for Text {
     }
 }
 
-/// The rules that hold for every text, blank or not.
+/// Checks the rules for every text, blank or not.
 pub(crate) fn check(text: &str) -> Result<(), TextError> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(TextError::TooLong);

@@ -1,15 +1,15 @@
-//! Points in time: RFC 3339, UTC, milliseconds on the wire; milliseconds since the Unix epoch at rest.
+//! Timestamps: RFC 3339 in UTC with milliseconds on the wire; milliseconds since the Unix epoch at rest.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A point in time with millisecond precision, from the beginning of the year 0000 to [`Timestamp::MAX`].
+/// Timestamp with millisecond precision, from [`Timestamp::MIN`] to [`Timestamp::MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(jiff::Timestamp);
 
-/// The text is no RFC 3339 time, or lies outside of what can be held.
+/// Error for text that is not an RFC 3339 time, or is outside the supported range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be an RFC 3339 time with an offset, such as 2026-01-31T08:15:00Z")]
 pub struct InvalidTimestamp;
@@ -20,13 +20,13 @@ impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(jiff::Timestamp::UNIX_EPOCH);
 
-    /// The earliest that can be held: 0000-01-01T00:00:00Z.
+    /// Earliest supported timestamp: 0000-01-01T00:00:00Z.
     pub const MIN: Self = Self(jiff::Timestamp::constant(YEAR_ZERO_MS / 1000, 0));
 
-    /// The latest that can be held, which is 26 hours before the year 10000: 9999-12-30T22:00:00.999Z.
+    /// Latest supported timestamp, 26 hours before the year 10000: 9999-12-30T22:00:00.999Z.
     pub const MAX: Self = Self(jiff::Timestamp::MAX);
 
-    /// From milliseconds since the Unix epoch, or `None` outside of [`Self::MIN`] to [`Self::MAX`].
+    /// Converts milliseconds since the Unix epoch; `None` outside [`Self::MIN`] to [`Self::MAX`].
     pub fn from_millis(millis: i64) -> Option<Self> {
         if millis < YEAR_ZERO_MS {
             return None;
@@ -34,7 +34,7 @@ impl Timestamp {
         jiff::Timestamp::from_millisecond(millis).ok().map(Self)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     pub fn as_millis(self) -> i64 {
         self.0.as_millisecond()
     }
@@ -43,17 +43,17 @@ impl Timestamp {
 impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
-    /// Digits past the millisecond are cut off.
+    /// Parses an RFC 3339 time. Digits beyond milliseconds are cut off.
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
         let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
         Self::from_millis(time.as_millisecond()).ok_or(InvalidTimestamp)
     }
 }
 
-/// A time as somebody wrote it: RFC 3339 allows some that cannot be held.
+/// RFC 3339 time as received; some valid times are outside the supported range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParsedTime {
-    /// It can be held.
+    /// Within the supported range.
     Held(Timestamp),
     /// Before [`Timestamp::MIN`].
     TooEarly,
@@ -66,7 +66,7 @@ impl ParsedTime {
     ///
     /// # Errors
     ///
-    /// [`InvalidTimestamp`] if it is not one, or not of the years 0000 to 9999 in its own offset.
+    /// [`InvalidTimestamp`] if the text is not an RFC 3339 time, or its local year is not 0000 to 9999.
     pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
         if let Ok(time) = text.parse() {
             return Ok(Self::Held(time));
@@ -82,7 +82,7 @@ impl ParsedTime {
         }
     }
 
-    /// The time, where it can be held.
+    /// Returns the time, if it is in the supported range.
     pub const fn held(self) -> Option<Timestamp> {
         match self {
             Self::Held(time) => Some(time),
@@ -90,7 +90,7 @@ impl ParsedTime {
         }
     }
 
-    /// The time itself, or the nearest one that can be held: what a bound of a search needs.
+    /// Returns the time, or the nearest supported one; used for bounds of searches.
     pub const fn clamped(self) -> Timestamp {
         match self {
             Self::Held(time) => time,

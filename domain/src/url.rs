@@ -1,25 +1,25 @@
-//! Web addresses that the catalog and studies carry.
+//! HTTP URLs of catalog entries and studies.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An absolute `http` or `https` URL (RFC 3986), at most 2048 characters, without user information: a password in it
-/// would be shown wherever the URL is.
+/// Absolute `http` or `https` URL (RFC 3986) of at most 2048 characters, without user information: a password would be
+/// shown wherever the URL is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HttpUrl(String);
 
-/// Why a text is no such URL.
+/// Reasons why a text is not a valid URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// Another scheme, no host, a space, or too long.
+    /// Wrong scheme, no host, a space, or too long.
     #[error("must be an http or https URL of at most 2048 characters")]
     Malformed,
-    /// A user or password before the host.
+    /// User or password before the host.
     #[error("must not contain user information")]
     Credentials,
-    /// A parameter that is a token.
+    /// Parameter with a token.
     #[error("must not contain a token")]
     Token,
 }
@@ -31,7 +31,7 @@ impl HttpUrl {
     ///
     /// # Errors
     ///
-    /// [`UrlError`] for other schemes, user information, and characters that URLs do not have.
+    /// [`UrlError`] for other schemes, user information, and characters that are not allowed in URLs.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let rest = without_scheme(text).ok_or(UrlError::Malformed)?;
         let legal = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`|".contains(&b);
@@ -48,12 +48,11 @@ impl HttpUrl {
         Ok(Self(text.to_owned()))
     }
 
-    /// Parses a URL as [`Self::parse`] does, without a token in it: a stored link is shown to everybody who may read
-    /// it.
+    /// Parses a URL as [`Self::parse`] does and rejects tokens: a stored link is shown to every user with read access.
     ///
     /// # Errors
     ///
-    /// [`UrlError`] as [`Self::parse`], and if the URL carries a token.
+    /// [`UrlError`] as [`Self::parse`], and if the URL contains a token.
     pub fn parse_without_token(text: &str) -> Result<Self, UrlError> {
         let url = Self::parse(text)?;
         if url.carries_token() {
@@ -62,8 +61,8 @@ impl HttpUrl {
         Ok(url)
     }
 
-    /// A query or fragment parameter whose name speaks of a token, or a JSON Web Token anywhere (RFC 7519: its first
-    /// part is the base64 of an object, `eyJ`).
+    /// Returns whether the URL has a query or fragment parameter with "token" in its name, or a JSON Web Token anywhere
+    /// (RFC 7519: the first part is the base64 of an object, `eyJ`).
     fn carries_token(&self) -> bool {
         let named = self.0.split(['?', '#', '&', ';']).skip(1).any(|text| {
             let name = text.split('=').next().unwrap_or_default();
@@ -73,7 +72,7 @@ impl HttpUrl {
         named || parts.into_iter().any(is_web_token)
     }
 
-    /// The URL as text.
+    /// Returns the URL as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

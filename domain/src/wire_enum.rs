@@ -1,17 +1,17 @@
-//! Closed sets of words: enums whose variants have one name each on the wire.
+//! Macro for enums with one wire name per variant.
 
-/// Gives enums their words: `ALL`, `parse` (any case), `NAMES` for whoever asks what there is, and `Display`.
+/// Implements `ALL`, `parse` (any case), `NAMES` (for messages that list the allowed values) and `Display` for enums.
 #[macro_export]
 macro_rules! wire_enum {
     ($($name:ident: $($variant:ident = $word:literal),+;)+) => {$(
         impl $name {
-            /// Every variant.
+            /// All variants.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// Every word, as a person would list them.
+            /// All wire names, separated by commas.
             pub const NAMES: &'static str = $crate::wire_enum!(@list $($word),+);
 
-            /// The variant with this word, in any case.
+            /// Returns the variant with this wire name, in any case.
             pub fn parse(text: &str) -> Option<Self> {
                 $(if text.eq_ignore_ascii_case($word) {
                     return Some(Self::$variant);

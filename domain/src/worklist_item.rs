@@ -1,5 +1,5 @@
-//! `RadiologyWorklistItem`: a study's place on the radiologists' worklist. There is one item a study: its id is derived
-//! from the study's.
+//! `RadiologyWorklistItem`: a study on the radiologists' worklist. A study has one item; the item id is derived from
+//! the study id.
 //!
 //! ```text
 //! (none) --Create--> pending --Claim--> claimed --> in_progress --> completed
@@ -11,8 +11,8 @@
 //!                 cancelled <---- pending, claimed, in_progress
 //! ```
 //!
-//! A cancelled item may be created again. What AI models contributed is kept through all of this, each model's part by
-//! itself, and never changes the clinician's priority.
+//! A cancelled item may be created again. Contributions of AI models are retained through all transitions, separately
+//! for each model, and never change the clinician's priority.
 
 mod decide;
 mod events;
@@ -41,42 +41,42 @@ use crate::text::Text;
 use crate::time::Timestamp;
 use crate::wire_enum;
 
-/// An item as it is now.
+/// State of a worklist item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorklistItem {
-    /// Whose images are to be read.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// What is to be read.
+    /// Case attributes from the study.
     #[serde(flatten)]
     pub case: CaseDetails,
-    /// How soon: the clinician's word.
+    /// Priority set by a clinician.
     pub priority: Priority,
-    /// How far it is, and who holds it.
+    /// Lifecycle state and holder.
     #[serde(flatten)]
     pub progress: Lifecycle,
-    /// When it was created, claimed, or last worked on by its holder.
+    /// Time of the creation, of the claim, or of the holder's last activity.
     pub last_activity_at: Timestamp,
-    /// What AI models say of it.
+    /// Contributions of AI models.
     #[serde(flatten)]
     pub triage: Triage,
-    /// What a person should know before it is read.
+    /// Attention flags.
     pub attention: Vec<Attention>,
-    /// `None` where it is sealed, erased, or not known.
+    /// `None` if sealed, erased or unknown.
     #[serde(skip)]
     pub phi: Option<CreatedPhi>,
 }
 
-/// What is to be read, as the study says.
+/// Case attributes from the study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaseDetails {
-    /// The study.
+    /// Study.
     pub imaging_study_id: StudyId,
-    /// The order that it answers.
+    /// Order that the study fulfils.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imaging_order_id: Option<OrderId>,
     /// DICOM Modality (0008,0060).
     pub modality_code: ModalityCode,
-    /// DICOM Body Part Examined (0018,0015), or the house's own word.
+    /// DICOM Body Part Examined (0018,0015), or a local term.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_part: Option<BodyPart>,
     /// DICOM Accession Number (0008,0050).
@@ -87,26 +87,26 @@ pub struct CaseDetails {
     pub description: Option<Text>,
 }
 
-/// What a person should know before an item is read.
+/// Attention flag: what a radiologist should know before reading a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Attention {
-    /// Images came after it was completed.
+    /// Images arrived after completion.
     LateImages,
-    /// The order was cancelled, but there are images.
+    /// The order was cancelled, but images exist.
     OrderCancelled,
-    /// Study and order are not the same patient's.
+    /// Study and order belong to different patients.
     LinkConflict,
 }
 
-/// A status that an update may ask for; a claim is a command of its own.
+/// Status that an update may request; a claim is a separate command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RequestedStatus {
-    /// Back to the others, also where somebody holds it.
+    /// Returned to the worklist, even if assigned.
     Pending,
-    /// Reading begins.
+    /// Being read.
     InProgress,
-    /// Reading is done.
+    /// Read.
     Completed,
     /// Not to be read.
     Cancelled,
@@ -119,134 +119,135 @@ wire_enum! {
         Cancelled = "cancelled";
 }
 
-/// On whose authority something is asked that is the holder's to do.
+/// Authority for an operation that is reserved to the holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authority {
-    /// One's own: the holder has to be this radiologist.
+    /// Own authority: the holder must be this radiologist.
     Own(PractitionerId),
-    /// An administrator's: whoever holds it.
+    /// Authority of an administrator: any holder.
     Any,
 }
 
-/// What may be asked of an item.
+/// Commands of a worklist item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Puts a study on the worklist, or puts it there again.
+    /// Puts a study on the worklist; recreates a cancelled item.
     Create(Box<NewItem>),
-    /// Claims it for a radiologist. Profile and limit are checked beside it.
+    /// Claims the item for a radiologist. Reading profile and caseload limit are checked outside the item.
     Claim(Claim),
-    /// Gives it back.
+    /// Releases the item.
     Release(Authority),
-    /// A person's or another system's changes.
+    /// Changes requested by a person or another system.
     Update(Box<Update>),
-    /// The study answers this order. Its priority counts where it is news and higher; that it is cancelled is shown.
+    /// Attaches the order that the study fulfils. Its priority applies if the order is new and the priority is higher;
+    /// a cancelled order sets an attention flag.
     AttachOrder(LinkedOrder),
-    /// The study does not answer this order any more.
+    /// Detaches an order that the study no longer fulfils.
     DetachOrder(OrderId),
-    /// An AI model's word; a later one of the same model takes its place.
+    /// Adds the contribution of an AI model; a later contribution of the same model replaces it.
     Contribute(AiContribution),
-    /// Images came late: a completed item is opened again, with the order that its study answers now.
+    /// Reopens a completed item because of late images, with the order that its study currently fulfils.
     Reopen(Option<LinkedOrder>),
-    /// The order that the study names is another patient's.
+    /// Records that the order of the study belongs to another patient.
     MarkConflict,
-    /// A report was begun.
+    /// Starts the item because a report was created.
     Begin,
-    /// The report was signed: from whatever open state.
+    /// Completes the item from any open status because the report was signed.
     Complete,
-    /// The report was cancelled.
+    /// Returns the item to claimed because the report was cancelled.
     ReturnToClaimed,
-    /// Releases a claim that was idle, if it is still that claim.
+    /// Releases an idle claim, if it is still the current claim.
     ReleaseIdle {
-        /// Who was idle.
+        /// Idle radiologist.
         radiologist_id: PractitionerId,
-        /// Which of that radiologist's claims.
+        /// Time of the claim.
         claimed_at: Timestamp,
     },
 }
 
-/// A new item.
+/// New worklist item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewItem {
-    /// Whose images are to be read.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// What is to be read.
+    /// Case attributes from the study.
     pub case: CaseDetails,
-    /// How soon.
+    /// Priority.
     pub priority: Priority,
-    /// What is known of it already.
+    /// Attention flags already known.
     pub attention: Vec<Attention>,
-    /// Who the patient is, where study or order say so.
+    /// Patient demographics, if known from study or order.
     pub patient: Option<Patient>,
 }
 
-/// The order that an item's study answers.
+/// Order that the study of an item fulfils.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkedOrder {
-    /// Which.
+    /// Order id.
     pub order_id: OrderId,
-    /// How soon it wants the images read.
+    /// Priority of the order.
     pub priority: Priority,
-    /// How far it is.
+    /// Status of the order.
     pub status: order::Status,
 }
 
-/// Who is to hold an item.
+/// New holder of an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// The radiologist.
+    /// Radiologist.
     pub radiologist_id: PractitionerId,
-    /// Who assigned it (the token's subject), where it was not the radiologist.
+    /// Assigning user (the token's subject), if not the radiologist.
     pub assigned_by: Option<String>,
 }
 
-/// A change to an item. What is not said stays. Where a release and a claim come together, the release is first.
+/// Changes of an item. Omitted members are unchanged. A release precedes a claim in the same update.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Update {
-    /// Where it is to be.
+    /// New status.
     pub status: Option<RequestedStatus>,
-    /// On whose authority the holder's steps are asked.
+    /// Authority for the holder's operations.
     pub authority: Authority,
-    /// How soon.
+    /// New priority.
     pub priority: Option<Priority>,
-    /// Who is to hold it; nobody, where taken away.
+    /// New holder; `Clear` releases the item.
     pub assign: Change<Claim>,
-    /// A score of no model's.
+    /// Triage score without a model.
     pub ai_triage_score: Change<Score>,
-    /// Flags of no model's.
+    /// Triage flags without a model.
     pub ai_triage_flags: Change<Vec<Text>>,
 }
 
-/// Why an item refuses.
+/// Domain errors of a worklist item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The study has one, which is open or completed.
+    /// The study has an item that is open or completed.
     #[error("study already has a worklist item ({status})")]
     AlreadyExists {
-        /// What it is.
+        /// Current status.
         status: Status,
     },
-    /// There is none.
+    /// The item does not exist.
     #[error("worklist item not found")]
     NotFound,
-    /// Only a pending item is claimed.
+    /// Only a pending item can be claimed.
     #[error("worklist item with status {status} cannot be claimed")]
     NotPending {
-        /// What it is.
+        /// Current status.
         status: Status,
     },
-    /// Only who holds an item works on it.
+    /// Only the holder may work on the item.
     #[error("the worklist item is held by another radiologist")]
     HeldByOther,
-    /// As many models as an item takes up have said something of the study.
+    /// The item has [`MAX_PARTS`] contributions.
     #[error("{MAX_PARTS} models have said something of the study already")]
     TooManyModels,
-    /// A pending item is worked on by nobody.
+    /// A pending item has no holder.
     #[error("worklist item is pending; claim it first")]
     NotHeld,
-    /// Completed or cancelled.
+    /// The item is completed or cancelled.
     #[error("the worklist item is {status}")]
     Closed {
-        /// What it is.
+        /// Current status.
         status: Status,
     },
 }
@@ -287,17 +288,17 @@ impl Aggregate for WorklistItem {
 }
 
 impl WorklistItem {
-    /// The item's id.
+    /// Returns the item id.
     pub fn id(&self) -> WorklistItemId {
         WorklistItemId::derive(self.case.imaging_study_id)
     }
 
-    /// How far it is.
+    /// Returns the status.
     pub fn status(&self) -> Status {
         self.progress.status()
     }
 
-    /// Who holds it now; nobody, once it is completed.
+    /// Returns the current assignment; `None` after completion.
     pub fn assignment(&self) -> Option<Assignment> {
         match self.progress {
             Lifecycle::Claimed(holding) | Lifecycle::InProgress(holding) => Some(holding),
@@ -305,7 +306,7 @@ impl WorklistItem {
         }
     }
 
-    /// The radiologist who holds it now.
+    /// Returns the current holder.
     pub fn holder(&self) -> Option<PractitionerId> {
         self.assignment()
             .map(|assignment| assignment.assigned_radiologist_id)

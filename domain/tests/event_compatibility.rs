@@ -1,4 +1,4 @@
-//! Event samples: one example of every event schema ever released, which must decode forever.
+//! Event samples: one example of every released event schema; all samples must decode in every later release.
 //!
 //! A new schema version adds `events/<type>/v<N>.json` and leaves the old ones unchanged.
 
@@ -39,7 +39,7 @@ fn names(directory: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Decodes the sample; where its shape is the current one, encoding it again gives the same members.
+/// Decodes the sample; if its schema version is current, encoding the event must yield the same members.
 fn assert_sample_round_trips<E: DomainEvent>(
     name: &str,
     version: u32,
@@ -67,7 +67,7 @@ fn assert_sample_round_trips<E: DomainEvent>(
     }
 }
 
-/// Visits every sample of an aggregate's events; returns the types visited.
+/// Decodes every sample of an aggregate's events; returns the event types.
 fn check_aggregate<A: Aggregate>() -> Vec<String> {
     let visited = A::Event::EVENT_TYPES.iter().map(|(name, current)| {
         let room = samples_dir().join(name);
@@ -129,7 +129,7 @@ fn what_is_not_known_is_refused_by_name() {
     );
 }
 
-/// What a damaged payload says could be PHI: it is not repeated.
+/// The content of a malformed payload could be PHI, so the error does not contain it.
 #[test]
 fn a_damaged_payload_is_refused_without_its_words() {
     let damaged = br#"{"order_id": "Jane Roe"}"#;

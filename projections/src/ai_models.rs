@@ -1,4 +1,4 @@
-//! The catalog's AI models, newest first.
+//! Read model of the AI models of the catalog, newest first.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ai_model::AiModel;
@@ -11,7 +11,7 @@ use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks;
 
-/// `ai_models_v2`.
+/// Table `ai_models_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "ai_models",
     version: 2,
@@ -49,7 +49,7 @@ pub static MODEL: ReadModel = ReadModel {
     ],
 };
 
-/// How a model becomes a row.
+/// Projection of AI models.
 #[derive(Debug, Default)]
 pub struct AiModels;
 
@@ -73,18 +73,18 @@ impl ResourceView for AiModels {
     }
 }
 
-/// Which models a page is about.
+/// Filters of the list.
 #[derive(Debug, Default)]
 pub struct Filters {
-    /// Those made for one modality.
+    /// Modality that the model supports.
     pub modality_code: Option<ModalityCode>,
-    /// Those made for one body part, in any case.
+    /// Body part that the model supports, case-insensitive.
     pub body_part: Option<BodyPart>,
-    /// Active ones, or inactive ones.
+    /// Whether the model is active.
     pub is_active: Option<bool>,
 }
 
-/// A page of models.
+/// Returns the query for a page of AI models.
 pub fn page(
     tenant_id: TenantId,
     filters: &Filters,

@@ -1,4 +1,5 @@
-//! Results of AI tasks, newest first. A row for each `ImagingAI.OutputCreated` of a task's stream: it never changes.
+//! Read model of AI outputs, newest first: one row per `ImagingAI.OutputCreated` in a task's stream, which never
+//! changes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::resource_projection::row_document;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 
-/// `ai_outputs_v2`.
+/// Table `ai_outputs_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "ai_outputs",
     version: 2,
@@ -52,7 +53,7 @@ pub static MODEL: ReadModel = ReadModel {
     ],
 };
 
-/// `ai_outputs_streams_v2`.
+/// Table `ai_outputs_streams_v2`.
 static PROGRESS: ReadModel = ReadModel {
     name: "ai_outputs_streams",
     version: 2,
@@ -60,7 +61,7 @@ static PROGRESS: ReadModel = ReadModel {
     indexes: &[],
 };
 
-/// How a task's stream becomes its outputs' rows.
+/// Projection of AI outputs.
 #[derive(Debug, Default)]
 pub struct AiOutputs;
 
@@ -83,7 +84,7 @@ impl MultiRowProjection for AiOutputs {
         &PROGRESS
     }
 
-    /// None: an output never changes.
+    /// Returns no rows, because an output never changes.
     fn changed_rows(&self, _events: &[Arc<StoredEvent>]) -> Vec<Uuid> {
         Vec::new()
     }
@@ -128,11 +129,11 @@ fn output(event: Event) -> Option<OutputCreated> {
     }
 }
 
-/// The row of an output: what its event says, and the event's sealed part.
+/// Returns the row of an output, with the attributes and the sealed PHI of its event.
 ///
 /// # Errors
 ///
-/// Why the row cannot be serialised.
+/// A description of the failure if the document cannot be serialised.
 pub fn row(output: OutputCreated, event: &StoredEvent) -> Result<Row, String> {
     let id = output.output_id.as_uuid();
     let recorded_at = event.recorded_at();
@@ -165,7 +166,7 @@ pub fn row(output: OutputCreated, event: &StoredEvent) -> Result<Row, String> {
     })
 }
 
-/// The task whose stream the row is of.
+/// Returns the task of the row.
 pub fn task_of(row: &Row) -> Option<AiTaskId> {
     match row.values.first() {
         Some(Value::Uuid(id)) => Some(AiTaskId::from(*id)),
@@ -173,7 +174,7 @@ pub fn task_of(row: &Row) -> Option<AiTaskId> {
     }
 }
 
-/// The study that the row's result is about.
+/// Returns the study of the row.
 pub fn study_of(row: &Row) -> Option<StudyId> {
     match row.values.get(1) {
         Some(Value::Uuid(id)) => Some(StudyId::from(*id)),
@@ -181,18 +182,18 @@ pub fn study_of(row: &Row) -> Option<StudyId> {
     }
 }
 
-/// Which outputs a page is about.
+/// Filters of the list.
 #[derive(Debug, Default)]
 pub struct Filters {
-    /// One task's.
+    /// Task of the output.
     pub imaging_ai_task_id: Option<AiTaskId>,
-    /// One study's.
+    /// Study of the output.
     pub imaging_study_id: Option<StudyId>,
-    /// Those of one type.
+    /// Type of the output.
     pub output_type: Option<OutputType>,
 }
 
-/// A page of outputs.
+/// Returns the query for a page of AI outputs.
 pub fn page(
     tenant_id: TenantId,
     filters: &Filters,
@@ -205,7 +206,7 @@ pub fn page(
     let study = filters
         .imaging_study_id
         .map(|id| equals("imaging_study_id", id.as_uuid()));
-    // A task and a study have a handful each.
+    // A task or a study has only a few outputs.
     let narrow = task.clone().or(study.clone());
     let output_type = filters.output_type.filter(|_| narrow.is_some());
     let prefixes = match narrow {

@@ -1,6 +1,7 @@
-//! AI tasks, newest first by `requested_at`.
+//! Read model of AI tasks, newest first by `requested_at`.
 //!
-//! Type and status have few values: a page that leaves one open walks its index once for each value and merges.
+//! Type and status have few values. If a filter on one of them is absent, a page reads one index range per value and
+//! merges the ranges.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ai_model::TaskType;
@@ -12,7 +13,7 @@ use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 
-/// `ai_tasks_v2`.
+/// Table `ai_tasks_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "ai_tasks",
     version: 2,
@@ -58,7 +59,7 @@ pub static MODEL: ReadModel = ReadModel {
     ],
 };
 
-/// How a task becomes a row.
+/// Projection of AI tasks.
 #[derive(Debug, Default)]
 pub struct AiTasks;
 
@@ -83,20 +84,20 @@ impl ResourceView for AiTasks {
     }
 }
 
-/// Which tasks a page is about.
+/// Filters of the list.
 #[derive(Debug, Default)]
 pub struct Filters {
-    /// One study's.
+    /// Study of the task.
     pub imaging_study_id: Option<StudyId>,
-    /// One model's.
+    /// AI model of the task.
     pub ai_model_id: Option<AiModelId>,
-    /// Those of one type.
+    /// Type of the task.
     pub task_type: Option<TaskType>,
-    /// Those that are so far.
+    /// Status of the task.
     pub status: Option<Status>,
 }
 
-/// A page of tasks.
+/// Returns the query for a page of AI tasks.
 pub fn page(
     tenant_id: TenantId,
     filters: &Filters,
@@ -110,7 +111,7 @@ pub fn page(
     }
 }
 
-/// A page of one patient's tasks.
+/// Returns the query for a page of a patient's AI tasks.
 pub fn of_patient(
     tenant_id: TenantId,
     patient: PatientId,
@@ -141,7 +142,7 @@ fn model(filters: &Filters) -> Option<ColumnEquals> {
     Some(("ai_model_id", Value::Uuid(model.as_uuid())))
 }
 
-/// What a study's prefix does not say already: a study has a handful of tasks.
+/// Returns the row filters that a study's prefix does not cover. A study has only a few tasks.
 fn residual(filters: &Filters) -> Vec<Filter> {
     if filters.imaging_study_id.is_none() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Read models with several rows a stream: a row is a part of the aggregate that has an id of its own.
+//! Read models with several rows per stream: each row is a part of the aggregate with an id.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -16,45 +16,45 @@ use uuid::Uuid;
 
 use crate::resource_projection::row_document;
 
-/// How the parts of an aggregate become rows.
+/// Mapping of the parts of an aggregate to rows.
 pub trait ChildView: Debug + Default + Send + Sync + 'static {
-    /// What a row shows.
+    /// Content of a row.
     type Part: Serialize + DeserializeOwned + Clone;
 
-    /// The table.
+    /// Table of the rows.
     const MODEL: &'static ReadModel;
 
-    /// The table that says how far each stream is folded.
+    /// Table of the progress per stream.
     const PROGRESS: &'static ReadModel;
 
-    /// The type of the streams.
+    /// Stream type of the aggregate.
     const STREAM_TYPE: &'static str;
 
-    /// Returns the rows that an event changes, without those it adds.
+    /// Returns the ids of the existing rows that an event changes, without the rows that it adds.
     ///
     /// # Errors
     ///
-    /// [`FoldError::Malformed`] if the payload cannot be read.
+    /// [`FoldError::Malformed`] if the payload cannot be parsed.
     fn changes(event: &StoredEvent) -> Result<Vec<Uuid>, FoldError>;
 
     /// Applies an event to the rows.
     ///
     /// # Errors
     ///
-    /// [`FoldError`] if the payload cannot be read, or does not fit the rows.
+    /// [`FoldError`] if the payload cannot be parsed, or contradicts the rows.
     fn apply(event: &StoredEvent, parts: &mut ChildRows<Self::Part>) -> Result<(), FoldError>;
 
-    /// Where the row stands in the list.
+    /// Returns the sort key of the row.
     fn sort_key(part: &Versioned<Self::Part>) -> Vec<u8>;
 
-    /// The filter columns, in the model's order.
+    /// Returns the filter columns, in the order of the read model.
     fn values(part: &Versioned<Self::Part>) -> Vec<Value>;
 }
 
-/// Why an event cannot be folded.
+/// Reason why an event cannot be folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {
-    /// Its payload is out of form. What it says is withheld.
+    /// The payload is malformed. The message omits its content, which may be confidential.
     #[error("malformed payload (line {line}, column {column})")]
     Malformed {
         /// Line in the stored JSON.
@@ -62,10 +62,10 @@ pub enum FoldError {
         /// Column in the stored JSON.
         column: usize,
     },
-    /// It changes a part that is not there.
+    /// The event changes a row that does not exist.
     #[error("row {0} does not exist")]
     MissingRow(Uuid),
-    /// It adds a part that is there.
+    /// The event adds a row that already exists.
     #[error("row {0} already exists")]
     DuplicateRow(Uuid),
 }
@@ -79,16 +79,16 @@ impl From<serde_json::Error> for FoldError {
     }
 }
 
-/// The parts that a batch of one stream's events touches.
+/// Rows of one stream that a batch of events reads or changes.
 #[derive(Debug)]
 pub struct ChildRows<T>(HashMap<Uuid, Versioned<T>>);
 
 impl<T> ChildRows<T> {
-    /// Adds a row, as of this event.
+    /// Adds a row with the version and time of the event.
     ///
     /// # Errors
     ///
-    /// [`FoldError::DuplicateRow`] if it exists.
+    /// [`FoldError::DuplicateRow`] if the row already exists.
     pub fn add(&mut self, id: Uuid, event: &StoredEvent, part: T) -> Result<(), FoldError> {
         let time = event.recorded_at();
         let row = Versioned {
@@ -106,11 +106,11 @@ impl<T> ChildRows<T> {
         }
     }
 
-    /// Changes an existing row, as of this event.
+    /// Changes an existing row, and sets the version and time of the event.
     ///
     /// # Errors
     ///
-    /// [`FoldError::MissingRow`] if it does not exist.
+    /// [`FoldError::MissingRow`] if the row does not exist.
     pub fn change(
         &mut self,
         id: Uuid,
@@ -125,7 +125,7 @@ impl<T> ChildRows<T> {
     }
 }
 
-/// The projection of a [`ChildView`].
+/// Projection of a [`ChildView`].
 #[derive(Debug, Default)]
 pub struct ChildProjection<V>(PhantomData<V>);
 
@@ -148,7 +148,7 @@ impl<V: ChildView> MultiRowProjection for ChildProjection<V> {
         V::PROGRESS
     }
 
-    /// An event that cannot be read changes nothing here; the fold says what is wrong with it.
+    /// Returns the ids of the rows that the events change. A malformed event is skipped here and reported by the fold.
     fn changed_rows(&self, events: &[Arc<StoredEvent>]) -> Vec<Uuid> {
         let ids = events.iter().filter_map(|event| V::changes(event).ok());
         ids.flatten().collect()

@@ -1,6 +1,6 @@
-//! Critical results that were raised, oldest first: who has waited longest stands on top.
+//! Read model of critical results, oldest first, so that the longest-waiting result is on top.
 //!
-//! A row for every report, since a row folds from its stream; those without a critical result are in no index.
+//! Each report has a row, because a row is folded from its stream. Reports without a critical result are in no index.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::TenantId;
@@ -10,7 +10,7 @@ use roentgen_store::read_model::{Column, ColumnKind, Index, ListQuery, ReadModel
 use crate::resource_projection::ResourceView;
 use crate::sort_key;
 
-/// `critical_results_v2`.
+/// Table `critical_results_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "critical_results",
     version: 2,
@@ -24,14 +24,14 @@ pub static MODEL: ReadModel = ReadModel {
     }],
 };
 
-/// How far a critical result is.
+/// Communication status of a critical result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CriticalResultStatus {
-    /// Nobody was told yet.
+    /// Not communicated, and not overdue.
     Open,
-    /// Nobody was told in time, nor later.
+    /// Not communicated by the deadline.
     Overdue,
-    /// Somebody was told.
+    /// Communicated.
     Communicated,
 }
 
@@ -40,7 +40,7 @@ roentgen_domain::wire_enum! {
 }
 
 impl CriticalResultStatus {
-    /// Of a report's critical result, where one was raised.
+    /// Returns the status of a report's critical result, or `None` if it has none.
     pub fn from_report(report: &Report) -> Option<Self> {
         report.critical.as_ref()?;
         Some(match report.open_critical() {
@@ -51,7 +51,7 @@ impl CriticalResultStatus {
     }
 }
 
-/// How a report becomes a row.
+/// Projection of reports to critical results.
 #[derive(Debug, Default)]
 pub struct CriticalResults;
 
@@ -71,7 +71,7 @@ impl ResourceView for CriticalResults {
     }
 }
 
-/// A page of critical results that stand so. Open ones are those that nobody was told of, overdue or not.
+/// Returns the query for a page of critical results with the given statuses.
 pub fn page(
     tenant_id: TenantId,
     standings: &[CriticalResultStatus],

@@ -1,4 +1,4 @@
-//! Instances of series, by instance number; several rows a study's stream, each written once.
+//! Read model of instances, by instance number: several rows per study stream, each written once.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{SeriesId, TenantId};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::child_projection::{ChildRows, ChildView, FoldError};
 use crate::sort_key;
 
-/// `instances_v2`.
+/// Table `instances_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "instances",
     version: 2,
@@ -30,7 +30,7 @@ pub static MODEL: ReadModel = ReadModel {
     ],
 };
 
-/// `instances_streams_v2`.
+/// Table `instances_streams_v2`.
 static PROGRESS: ReadModel = ReadModel {
     name: "instances_streams",
     version: 2,
@@ -38,7 +38,7 @@ static PROGRESS: ReadModel = ReadModel {
     indexes: &[],
 };
 
-/// How a study's instances become rows.
+/// Projection of the instances of studies.
 #[derive(Debug, Default)]
 pub struct Instances;
 
@@ -83,7 +83,7 @@ impl ChildView for Instances {
     }
 }
 
-/// A page of instances: of one series, or of all.
+/// Returns the query for a page of instances, of one series or of all.
 pub fn page(
     tenant_id: TenantId,
     series: Option<SeriesId>,

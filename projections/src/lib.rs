@@ -1,7 +1,7 @@
-//! The read side: which rows follow from which streams, and which pages may be asked of them.
+//! The read side: projections of streams to rows, and the queries for pages of them.
 //!
-//! One module a read model. Each names its table, says how a resource becomes a row, and turns a documented filter into
-//! a query that an index answers.
+//! Each read model has one module, which declares its table, maps a resource to a row, and maps the documented filters
+//! to an indexed query.
 
 #![warn(missing_docs)]
 
@@ -33,7 +33,7 @@ use roentgen_store::projector::Projection;
 use child_projection::ChildProjection;
 use resource_projection::ResourceProjection;
 
-/// Every live read model.
+/// Returns all live read models.
 pub fn all() -> Vec<Arc<dyn Projection>> {
     vec![
         Arc::new(ResourceProjection::<modalities::Modalities>::default()),

@@ -1,4 +1,4 @@
-//! The catalog's modalities, newest first.
+//! Read model of the modalities of the catalog, newest first.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::TenantId;
@@ -9,7 +9,7 @@ use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks;
 
-/// `modalities_v2`.
+/// Table `modalities_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "modalities",
     version: 2,
@@ -23,7 +23,7 @@ pub static MODEL: ReadModel = ReadModel {
     }],
 };
 
-/// How a modality becomes a row.
+/// Projection of modalities.
 #[derive(Debug, Default)]
 pub struct Modalities;
 
@@ -41,14 +41,14 @@ impl ResourceView for Modalities {
     }
 }
 
-/// Which modalities a page is about.
+/// Filters of the list.
 #[derive(Debug, Default)]
 pub struct Filters {
-    /// Active ones, or inactive ones.
+    /// Whether the modality is active.
     pub is_active: Option<bool>,
 }
 
-/// A page of modalities.
+/// Returns the query for a page of modalities.
 pub fn page(
     tenant_id: TenantId,
     filters: &Filters,

@@ -1,8 +1,8 @@
-//! Imaging orders, newest first by `requested_at`.
+//! Read model of imaging orders, newest first by `requested_at`.
 //!
-//! Every documented filter is answered by one of three indexes. Status and priority have few values, so that a page
-//! that leaves one open walks the index once for each value and merges: also a filter that matches nothing among a
-//! million orders touches no more than a handful of index entries.
+//! One of three indexes supports each documented filter. Status and priority have few values. If a filter on one of
+//! them is absent, a page reads one index range per value and merges the ranges. So a filter that matches none of a
+//! million orders still reads only a few index entries.
 
 use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::ids::{EncounterId, OrderId, PatientId, TenantId};
@@ -14,7 +14,7 @@ use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 
-/// `orders_v2`.
+/// Table `orders_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "orders",
     version: 2,
@@ -48,7 +48,7 @@ pub static MODEL: ReadModel = ReadModel {
     ],
 };
 
-/// How an order becomes a row.
+/// Projection of orders.
 #[derive(Debug, Default)]
 pub struct Orders;
 
@@ -79,26 +79,26 @@ fn priority(priority: Priority) -> Value {
     Value::Text(priority.to_string())
 }
 
-/// Which orders a page is about.
+/// Filters of the list.
 #[derive(Debug, Default)]
 pub struct Filters {
-    /// One patient's.
+    /// Patient of the order.
     pub patient_id: Option<PatientId>,
-    /// One visit's.
+    /// Encounter of the order.
     pub encounter_id: Option<EncounterId>,
-    /// The one with this accession number.
+    /// Accession number of the order.
     pub accession_number: Option<AccessionNumber>,
-    /// Those that are so far.
+    /// Status of the order.
     pub status: Option<Status>,
-    /// Those that are so urgent.
+    /// Priority of the order.
     pub priority: Option<Priority>,
-    /// Requested then or later.
+    /// Earliest time of the request, inclusive.
     pub from: Option<Timestamp>,
-    /// Requested then or earlier.
+    /// Latest time of the request, inclusive.
     pub to: Option<Timestamp>,
 }
 
-/// A page of orders.
+/// Returns the query for a page of orders.
 pub fn page(
     tenant_id: TenantId,
     filters: &Filters,
@@ -127,7 +127,7 @@ fn index_prefixes(tenant: TenantId, filters: &Filters) -> Vec<Vec<ColumnEquals>>
     }
 }
 
-/// What leaves few rows by itself.
+/// Returns the condition that alone leaves few rows, if any.
 fn narrow(tenant: TenantId, filters: &Filters) -> Option<ColumnEquals> {
     let accession = filters.accession_number.as_ref();
     let order = accession.map(|number| OrderId::derive(tenant, number).as_uuid());
@@ -143,7 +143,7 @@ fn narrow(tenant: TenantId, filters: &Filters) -> Option<ColumnEquals> {
         .find_map(|(column, id)| Some((column, Value::Uuid(id?))))
 }
 
-/// What the prefix does not say already.
+/// Returns the row filters that the prefix does not cover.
 fn row_filters(tenant: TenantId, filters: &Filters) -> Vec<Filter> {
     if narrow(tenant, filters).is_none() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The catalog's PACS endpoints, newest first.
+//! Read model of the PACS endpoints of the catalog, newest first.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::TenantId;
@@ -9,7 +9,7 @@ use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks;
 
-/// `pacs_endpoints_v2`.
+/// Table `pacs_endpoints_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "pacs_endpoints",
     version: 2,
@@ -23,7 +23,7 @@ pub static MODEL: ReadModel = ReadModel {
     }],
 };
 
-/// How an endpoint becomes a row.
+/// Projection of PACS endpoints.
 #[derive(Debug, Default)]
 pub struct PacsEndpoints;
 
@@ -41,7 +41,7 @@ impl ResourceView for PacsEndpoints {
     }
 }
 
-/// A page of endpoints.
+/// Returns the query for a page of PACS endpoints.
 pub fn page(
     tenant_id: TenantId,
     is_active: Option<bool>,

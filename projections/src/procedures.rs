@@ -1,4 +1,4 @@
-//! The catalog's procedures, newest first.
+//! Read model of the procedures of the catalog, newest first.
 
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::ids::{ModalityId, TenantId};
@@ -10,7 +10,7 @@ use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks;
 
-/// `procedures_v2`.
+/// Table `procedures_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "procedures",
     version: 2,
@@ -52,7 +52,7 @@ pub static MODEL: ReadModel = ReadModel {
     ],
 };
 
-/// How a procedure becomes a row.
+/// Projection of procedures.
 #[derive(Debug, Default)]
 pub struct Procedures;
 
@@ -77,20 +77,20 @@ impl ResourceView for Procedures {
     }
 }
 
-/// Which procedures a page is about.
+/// Filters of the list.
 #[derive(Debug, Default)]
 pub struct Filters {
-    /// Those of one modality.
+    /// Modality of the procedure.
     pub modality_id: Option<ModalityId>,
-    /// Those of one body part, in any case.
+    /// Body part, case-insensitive.
     pub body_part: Option<BodyPart>,
-    /// Those whose code or name holds this, in any case.
+    /// Text that code or name contains, case-insensitive.
     pub search: Option<String>,
-    /// Active ones, or inactive ones.
+    /// Whether the procedure is active.
     pub is_active: Option<bool>,
 }
 
-/// A page of procedures.
+/// Returns the query for a page of procedures.
 pub fn page(
     tenant_id: TenantId,
     filters: &Filters,

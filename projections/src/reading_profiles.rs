@@ -1,4 +1,4 @@
-//! The radiologists' reading profiles, newest first.
+//! Read model of the radiologists' reading profiles, newest first.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{PractitionerId, ReadingProfileId, TenantId};
@@ -9,7 +9,7 @@ use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks;
 
-/// `reading_profiles_v2`.
+/// Table `reading_profiles_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "reading_profiles",
     version: 2,
@@ -23,7 +23,7 @@ pub static MODEL: ReadModel = ReadModel {
     }],
 };
 
-/// How a reading profile becomes a row.
+/// Projection of reading profiles.
 #[derive(Debug, Default)]
 pub struct ReadingProfiles;
 
@@ -41,16 +41,16 @@ impl ResourceView for ReadingProfiles {
     }
 }
 
-/// Which reading profiles a page is about.
+/// Filters of the list.
 #[derive(Debug, Default)]
 pub struct Filters {
-    /// The one of this practitioner.
+    /// Practitioner of the profile.
     pub practitioner_id: Option<PractitionerId>,
-    /// Active ones, or inactive ones.
+    /// Whether the profile is active.
     pub is_active: Option<bool>,
 }
 
-/// A page of reading profiles.
+/// Returns the query for a page of reading profiles.
 pub fn page(
     tenant_id: TenantId,
     filters: &Filters,

@@ -1,4 +1,4 @@
-//! The catalog's report templates, newest first.
+//! Read model of the report templates of the catalog, newest first.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::body_part::BodyPart;
@@ -11,7 +11,7 @@ use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks;
 
-/// `report_templates_v2`.
+/// Table `report_templates_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "report_templates",
     version: 2,
@@ -49,7 +49,7 @@ pub static MODEL: ReadModel = ReadModel {
     ],
 };
 
-/// How a template becomes a row.
+/// Projection of report templates.
 #[derive(Debug, Default)]
 pub struct ReportTemplates;
 
@@ -74,18 +74,18 @@ impl ResourceView for ReportTemplates {
     }
 }
 
-/// Which templates a page is about.
+/// Filters of the list.
 #[derive(Debug, Default)]
 pub struct Filters {
-    /// Those of one modality.
+    /// Modality of the template.
     pub modality_code: Option<ModalityCode>,
-    /// Those of one body part, in any case.
+    /// Body part, case-insensitive.
     pub body_part: Option<BodyPart>,
-    /// Active ones, or inactive ones.
+    /// Whether the template is active.
     pub is_active: Option<bool>,
 }
 
-/// A page of templates.
+/// Returns the query for a page of report templates.
 pub fn page(
     tenant_id: TenantId,
     filters: &Filters,

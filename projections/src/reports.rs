@@ -1,7 +1,8 @@
-//! Reports, newest first.
+//! Read model of reports, newest first.
 //!
-//! Some see released content only. What they may not see is not in their pages, so that a page is as full for them as
-//! for everybody: `shown` says of each row which of the two see it, and in which status and mark they see it.
+//! Some callers see released content only. Their pages contain released reports only, so that the pages are as full as
+//! those of other callers. For each kind of caller, columns store whether the report is visible and whether it is
+//! critical.
 
 use roentgen_domain::ids::{PatientId, PractitionerId, StudyId, TenantId};
 use roentgen_domain::report::{Report, Status};
@@ -12,7 +13,7 @@ use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 
-/// `reports_v2`.
+/// Table `reports_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "reports",
     version: 2,
@@ -60,7 +61,7 @@ pub static MODEL: ReadModel = ReadModel {
     ],
 };
 
-/// How a report becomes a row.
+/// Projection of reports.
 #[derive(Debug, Default)]
 pub struct Reports;
 
@@ -90,28 +91,28 @@ fn status(status: Status) -> Value {
     Value::Text(status.to_string())
 }
 
-/// Which reports a page is about.
+/// Filters of the list.
 #[derive(Debug, Default)]
 pub struct Filters {
-    /// Released ones only, by what of them is released.
+    /// Whether to return only released reports, filtered by their released content.
     pub released_only: bool,
-    /// One patient's.
+    /// Patient of the report.
     pub patient_id: Option<PatientId>,
-    /// One radiologist's.
+    /// Radiologist of the report.
     pub radiologist_id: Option<PractitionerId>,
-    /// The one of this study.
+    /// Study of the report.
     pub imaging_study_id: Option<StudyId>,
-    /// Those that are so far.
+    /// Status of the report.
     pub status: Option<Status>,
-    /// Critical ones, or those that are not.
+    /// Whether the result is critical.
     pub critical_result: Option<bool>,
-    /// Begun then or later.
+    /// Earliest creation time, inclusive.
     pub from: Option<Timestamp>,
-    /// Begun then or earlier.
+    /// Latest creation time, inclusive.
     pub to: Option<Timestamp>,
 }
 
-/// A page of reports.
+/// Returns the query for a page of reports.
 pub fn page(
     tenant_id: TenantId,
     filters: &Filters,
@@ -128,7 +129,7 @@ pub fn page(
     }
 }
 
-/// The index prefixes that the page is walked by, and what they do not say.
+/// Returns the index prefixes of a page, and the row filters that they do not cover.
 fn conditions(filters: &Filters) -> (Vec<Vec<ColumnEquals>>, Vec<Filter>) {
     let radiologist = filters
         .radiologist_id
@@ -153,7 +154,7 @@ fn conditions(filters: &Filters) -> (Vec<Vec<ColumnEquals>>, Vec<Filter>) {
     )
 }
 
-/// What of a row its readers see, as conditions.
+/// Returns the conditions on the content that the caller may see.
 fn visibility_conditions(filters: &Filters) -> impl Iterator<Item = ColumnEquals> + use<> {
     let released = filters
         .released_only
@@ -175,8 +176,8 @@ fn statuses(filters: &Filters) -> Vec<Status> {
         .map_or(Status::ALL.to_vec(), |status| vec![status])
 }
 
-/// The whole of the third index, or of the second for one radiologist: each of the other columns has few values, and
-/// few of them go together.
+/// Returns the prefixes of the third index, or of the second one if the radiologist is given: one prefix per status and
+/// valid combination of flags, of which there are few.
 fn by_status(radiologist: Option<&ColumnEquals>, filters: &Filters) -> Vec<Vec<ColumnEquals>> {
     let is = |asked: Option<bool>, of: bool| asked.is_none_or(|flag| flag == of);
     let mut prefixes = Vec::new();
@@ -194,7 +195,7 @@ fn by_status(radiologist: Option<&ColumnEquals>, filters: &Filters) -> Vec<Vec<C
         }
     }
     if prefixes.is_empty() {
-        // Drafts, asked for by who sees none: a walk over nothing is still a walk.
+        // The caller may not see the requested status. A query needs at least one prefix, and this one matches no row.
         prefixes.push(prefix(radiologist, Status::Draft, (true, true, true)));
     }
     prefixes
@@ -214,10 +215,10 @@ fn prefix(
     radiologist.cloned().into_iter().chain(marks).collect()
 }
 
-/// `released`, `critical_result` and `released_critical`.
+/// Columns `released`, `critical_result` and `released_critical`.
 type ReleaseFlags = (bool, bool, bool);
 
-/// What of them goes together in a status.
+/// Returns the combinations of flags that are possible in a status.
 const fn valid_flags(of: Status) -> &'static [ReleaseFlags] {
     const UNRELEASED: [ReleaseFlags; 2] = [(false, false, false), (false, true, false)];
     const RELEASED: [ReleaseFlags; 4] = [

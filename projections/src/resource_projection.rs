@@ -1,4 +1,5 @@
-//! Read models whose rows are resources: the document is the resource's open members, the sealed parts go along.
+//! Read models with one row per resource: the document has the resource without PHI, and the sealed PHI is stored with
+//! it.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -12,22 +13,22 @@ use roentgen_store::projector::{FoldResult, Projection, ProjectionKind, SingleRo
 use roentgen_store::read_model::{ReadModel, Row, Value};
 use serde::Serialize;
 
-/// How a resource becomes a row.
+/// Mapping of a resource to a row.
 pub trait ResourceView: Debug + Default + Send + Sync + 'static {
-    /// The resource's aggregate.
+    /// Aggregate of the resource.
     type Aggregate: Aggregate;
 
-    /// The table.
+    /// Table of the rows.
     const MODEL: &'static ReadModel;
 
-    /// Where the row stands in the list.
+    /// Returns the sort key of the row.
     fn sort_key(resource: &Versioned<Self::Aggregate>) -> Vec<u8>;
 
-    /// The filter columns, in the model's order.
+    /// Returns the filter columns, in the order of the read model.
     fn column_values(resource: &Versioned<Self::Aggregate>) -> Vec<Value>;
 }
 
-/// The projection of a [`ResourceView`].
+/// Projection of a [`ResourceView`].
 #[derive(Debug, Default)]
 pub struct ResourceProjection<V>(PhantomData<V>);
 
@@ -57,7 +58,8 @@ impl<V: ResourceView> SingleRowProjection for ResourceProjection<V> {
                     sealed.push(event.version, &event.sealed);
                     resource = Some(next);
                 }
-                // What is there up to it is folded again: a copy before each event would cost all of them.
+                // The events before this one are folded again, because a copy of the state before each event would be
+                // too expensive.
                 Err(error) => {
                     let before = self.fold(row, events.get(..n).unwrap_or_default());
                     let stuck = Some((event.position, error.to_string()));
@@ -92,8 +94,8 @@ fn from_row<V: ResourceView>(row: Option<&Row>) -> Result<FoldState<V::Aggregate
     Ok((Some(resource), SealedPhi::from_bytes(row.sealed.clone())))
 }
 
-/// Returns the sealed parts that go along: those that still show, and none if the resource names no patient, since
-/// nothing of them is the resource's own.
+/// Returns the sealed PHI to store: the parts that are still visible, or none if the resource has no patient, because
+/// then the PHI is not part of the resource.
 pub fn retained_phi<A: Aggregate>(resource: &Versioned<A>, sealed: SealedPhi) -> Vec<u8> {
     match resource.state.patient_id() {
         Some(_) => sealed.compacted(&resource.state.shown_parts()).into_bytes(),
@@ -101,12 +103,12 @@ pub fn retained_phi<A: Aggregate>(resource: &Versioned<A>, sealed: SealedPhi) ->
     }
 }
 
-/// Returns a row's document, or why there is none: an empty one would lose what the row shows.
+/// Returns the document of a row, or the error if the resource cannot be serialised: an empty document would lose data.
 pub(crate) fn row_document(resource: &impl Serialize) -> Result<String, String> {
     serde_json::to_string(resource).map_err(|_| "document cannot be serialised".to_owned())
 }
 
-/// Returns the row of a resource, or why it cannot be serialised.
+/// Returns the row of a resource, or the error if the resource cannot be serialised.
 fn to_row<V: ResourceView>(
     resource: &Versioned<V::Aggregate>,
     sealed: SealedPhi,

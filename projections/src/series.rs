@@ -1,4 +1,4 @@
-//! Series of studies, by series number; several rows a study's stream.
+//! Read model of the series of studies, by series number: several rows per study stream.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{SeriesId, StudyId, TenantId};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::child_projection::{ChildRows, ChildView, FoldError};
 use crate::sort_key;
 
-/// `series_v2`.
+/// Table `series_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "series",
     version: 2,
@@ -31,7 +31,7 @@ pub static MODEL: ReadModel = ReadModel {
     ],
 };
 
-/// `series_streams_v2`.
+/// Table `series_streams_v2`.
 static PROGRESS: ReadModel = ReadModel {
     name: "series_streams",
     version: 2,
@@ -39,18 +39,18 @@ static PROGRESS: ReadModel = ReadModel {
     indexes: &[],
 };
 
-/// How a study's series become rows.
+/// Projection of the series of studies.
 #[derive(Debug, Default)]
 pub struct StudySeries;
 
-/// What the series' rows take of `ImagingStudy.Updated`.
+/// Members of `ImagingStudy.Updated` that the rows use.
 #[derive(Deserialize)]
 struct UpdatedSeriesFields {
     #[serde(default)]
     series: Vec<SeriesChange>,
 }
 
-/// What the series' rows take of `ImagingStudy.InstancesAdded`: the instances themselves are passed over.
+/// Members of `ImagingStudy.InstancesAdded` that the rows use. The instances are not parsed.
 #[derive(Deserialize)]
 struct AddedInstanceTotals {
     series: Vec<SeriesInstanceTotal>,
@@ -134,7 +134,7 @@ fn add(event: &StoredEvent, parts: &mut ChildRows<Series>) -> Result<(), FoldErr
     })
 }
 
-/// A page of series: of one study, or of all.
+/// Returns the query for a page of series, of one study or of all.
 pub fn page(
     tenant_id: TenantId,
     study: Option<StudyId>,

@@ -1,17 +1,17 @@
-//! Order-preserving sort keys: what SQL compares byte by byte is the order that people see.
+//! Order-preserving sort keys: the byte order in SQL is the order of the list.
 
 use roentgen_domain::Timestamp;
 use uuid::Uuid;
 
-/// The length in bytes of a key of a time and an id.
+/// Length of a key of time and id, in bytes.
 pub const LENGTH: usize = 24;
 
-/// Newest first; at one time, by id.
+/// Returns the key for newest first, then by id.
 pub fn newest_first(time: Timestamp, id: Uuid) -> Vec<u8> {
     [inverted(time.as_millis()).as_slice(), id.as_bytes()].concat()
 }
 
-/// By a number that may be absent, which is last; at one number, by id.
+/// Returns the key for ascending numbers, absent ones last, then by id.
 pub fn by_number(number: Option<i32>, id: Uuid) -> Vec<u8> {
     let absent = number.is_none();
     let number = number.unwrap_or_default();
@@ -20,22 +20,22 @@ pub fn by_number(number: Option<i32>, id: Uuid) -> Vec<u8> {
     [&[u8::from(absent)], number.as_slice(), id.as_bytes()].concat()
 }
 
-/// Oldest first; at one time, by id.
+/// Returns the key for oldest first, then by id.
 pub fn oldest_first(time: Timestamp, id: Uuid) -> Vec<u8> {
     [ascending(time.as_millis()).as_slice(), id.as_bytes()].concat()
 }
 
-/// The rows of the time and before are at or after this.
+/// Returns the inclusive lower bound of the [`newest_first`] keys of rows at `time` or earlier.
 pub fn not_later_than(time: Timestamp) -> Vec<u8> {
     inverted(time.as_millis()).to_vec()
 }
 
-/// The rows of the time and later are before this.
+/// Returns the exclusive upper bound of the [`newest_first`] keys of rows at `time` or later.
 pub fn not_earlier_than(time: Timestamp) -> Vec<u8> {
     inverted(time.as_millis().saturating_sub(1)).to_vec()
 }
 
-/// Descending in the time, whatever its sign.
+/// Encodes a time in descending order, including negative times.
 fn inverted(millis: i64) -> [u8; 8] {
     ascending(millis).map(|ascending| !ascending)
 }

@@ -1,7 +1,8 @@
-//! Imaging studies, newest first by `started_at`, else by when they became known.
+//! Read model of imaging studies, newest first by `started_at`, or by creation time if absent.
 //!
-//! Status and link have few values: a page that leaves one open walks an index once for each and merges, so that also a
-//! filter that matches nothing touches no more than a handful of index entries. Codes are compared in upper case.
+//! Status and link have few values. If a filter on one of them is absent, a page reads one index range per value and
+//! merges the ranges. So a filter that matches nothing still reads only a few index entries. Codes are compared in
+//! upper case.
 
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::dicom::{AccessionNumber, Uid};
@@ -14,7 +15,7 @@ use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 
-/// `studies_v2`.
+/// Table `studies_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "studies",
     version: 2,
@@ -56,7 +57,7 @@ pub static MODEL: ReadModel = ReadModel {
     ],
 };
 
-/// How a study becomes a row.
+/// Projection of studies.
 #[derive(Debug, Default)]
 pub struct Studies;
 
@@ -82,28 +83,28 @@ impl ResourceView for Studies {
     }
 }
 
-/// Which studies a page is about.
+/// Filters of the list.
 #[derive(Debug, Default)]
 pub struct Filters {
-    /// One patient's.
+    /// Patient of the study.
     pub patient_id: Option<PatientId>,
-    /// Of one modality.
+    /// Modality of the study.
     pub modality_code: Option<ModalityCode>,
-    /// Those with this accession number.
+    /// Accession number of the study.
     pub accession_number: Option<AccessionNumber>,
-    /// The one with this UID.
+    /// Study Instance UID.
     pub study_instance_uid: Option<Uid>,
-    /// Available or archived.
+    /// Status: available or archived.
     pub status: Option<Status>,
-    /// Linked, unlinked or in conflict.
+    /// Order link: linked, unlinked or in conflict.
     pub link: Option<OrderLinkStatus>,
-    /// Begun then or later.
+    /// Earliest start of the study, inclusive.
     pub from: Option<Timestamp>,
-    /// Begun then or earlier.
+    /// Latest start of the study, inclusive.
     pub to: Option<Timestamp>,
 }
 
-/// A page of studies.
+/// Returns the query for a page of studies.
 pub fn page(
     tenant_id: TenantId,
     filters: &Filters,
@@ -123,7 +124,7 @@ pub fn page(
     }
 }
 
-/// What leaves few rows by itself.
+/// Returns the condition that alone leaves few rows, if any.
 fn selective_prefix(tenant: TenantId, filters: &Filters) -> Option<ColumnEquals> {
     if let Some(uid) = &filters.study_instance_uid {
         return Some(("id", Value::Uuid(StudyId::derive(tenant, uid).as_uuid())));

@@ -1,7 +1,7 @@
-//! What happened to a patient, newest first: orders, studies, reports and AI tasks, each read from its own model.
+//! Timeline of a patient, newest first: orders, studies, reports and AI tasks, each from its read model.
 //!
-//! There is no table of the timeline: the models' sort keys are of one form, time and id, so that a page of it is the
-//! merge of a page of each.
+//! The timeline has no table. The sort keys of its read models have the same form, time and id, so that a page of the
+//! timeline is the merge of one page of each.
 
 use roentgen_domain::ai_task::AiTask;
 use roentgen_domain::ids::{PatientId, StudyId, TenantId};
@@ -16,57 +16,57 @@ use uuid::Uuid;
 
 use crate::{ai_tasks, orders, reports, studies};
 
-/// What kind of thing an entry is about.
+/// Kind of a timeline entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
-    /// An imaging order, at the time it was requested.
+    /// Imaging order, at the time of the request.
     Order,
-    /// A study, at the time it was begun, else the time it became known.
+    /// Study, at its start, or when it was created if the start is unknown.
     Study,
-    /// A report, at the time it was begun.
+    /// Report, at its creation.
     Report,
-    /// An AI task, at the time it was requested.
+    /// AI task, at the time of the request.
     AiTask,
 }
 
-/// One line of the timeline; nothing of it is PHI.
+/// Entry of the timeline; contains no PHI.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
-    /// What it is about.
+    /// Kind of the resource.
     pub kind: EntryKind,
-    /// Its id.
+    /// Id of the resource.
     pub id: Uuid,
-    /// When it happened.
+    /// Time of the entry.
     pub at: Timestamp,
-    /// What people would call it.
+    /// Display title.
     pub title: String,
-    /// How far it is.
+    /// Status of the resource.
     pub status: String,
-    /// The study that it belongs to.
+    /// Study of the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imaging_study_id: Option<StudyId>,
-    /// The number that ties order and study together.
+    /// Accession number of order or study.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accession_number: Option<String>,
-    /// Its modality.
+    /// Modality of order or study.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modality_code: Option<String>,
-    /// Whether a report is critical, as far as the reader may see it.
+    /// Whether the report is critical, as far as the caller may see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub critical_result: Option<bool>,
 }
 
-/// Who reads.
+/// Content that the caller may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimelineScope {
-    /// Drafts and AI tasks, too.
+    /// All content, including drafts and AI tasks.
     Full,
-    /// Released content only, and nothing of AI.
+    /// Released content only, without AI tasks.
     ReleasedOnly,
 }
 
-/// A page of each model that the reader sees.
+/// Returns the query for a page of each read model that the caller may see.
 pub fn pages(
     tenant: TenantId,
     patient: PatientId,
@@ -109,10 +109,10 @@ pub fn pages(
     pages
 }
 
-/// The line that a row makes for this reader.
+/// Returns the timeline entry of a row, with the content that the caller may see.
 ///
 /// # Errors
-/// The row's document is out of form.
+/// [`serde_json::Error`] if the document of the row is malformed.
 pub fn entry(
     kind: EntryKind,
     reader: TimelineScope,

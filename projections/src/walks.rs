@@ -1,11 +1,11 @@
-//! The index walks that a page is made of.
+//! Index ranges that a page reads and merges.
 
 use roentgen_store::read_model::{Filter, Value};
 
-/// An equality on one column.
+/// Equality condition on one column.
 pub(crate) type ColumnEquals = (&'static str, Value);
 
-/// A column with few values, and those of them that the page is about.
+/// Column with few values, and the values that the page includes.
 pub(crate) type Facet = (&'static str, Vec<Value>);
 
 /// Returns the prefixes of one index: the fixed conditions with each combination of the facets' values.
@@ -26,7 +26,7 @@ pub(crate) fn prefixes(fixed: &[ColumnEquals], facets: &[Facet]) -> Vec<Vec<Colu
     prefixes
 }
 
-/// A facet over words: the one that is asked for, or all there are.
+/// Returns a facet over text values: the requested value, or all values.
 pub(crate) fn words<T: ToString>(column: &'static str, asked: Option<T>, all: &[T]) -> Facet {
     let text = |word: &T| Value::Text(word.to_string());
     let values = match &asked {
@@ -36,13 +36,13 @@ pub(crate) fn words<T: ToString>(column: &'static str, asked: Option<T>, all: &[
     (column, values)
 }
 
-/// A facet over truth values: the one that is asked for, or both.
+/// Returns a facet over booleans: the requested value, or both.
 pub(crate) fn truths(column: &'static str, asked: Option<bool>) -> Facet {
     let asked = asked.map_or(vec![true, false], |truth| vec![truth]);
     (column, asked.into_iter().map(Value::Bool).collect())
 }
 
-/// What is asked of columns that the walk does not name.
+/// Returns the filters for conditions that the index prefix does not cover.
 pub(crate) fn residual(conditions: impl IntoIterator<Item = Option<ColumnEquals>>) -> Vec<Filter> {
     let conditions = conditions.into_iter().flatten();
     conditions

@@ -1,10 +1,10 @@
-//! The radiologists' worklist, in reading order.
+//! Read model of the radiologists' worklist, in reading order.
 //!
-//! The order is one key: priority, then items whose score reaches [`TRIAGE_THRESHOLD`] with the highest first, then the
-//! others with the oldest first. A page walks one index once for each status that it is about and merges; priority is
-//! the key's first byte, so that a filter on it is a range of the same walk. Modality and body part have an index each
-//! and one together, since their values are the house's own and cannot be walked one by one: also a filter that matches
-//! nothing touches a handful of entries.
+//! The sort key contains the order: first priority, then items with a score of at least [`TRIAGE_THRESHOLD`], highest
+//! first, then the other items, oldest first. A page reads one index range per status and merges the ranges. Priority
+//! is the first byte of the key, so that a filter on it narrows the range. Modality and body part have an index each
+//! and one together, because their values are defined by the tenant and cannot be enumerated. So a filter that matches
+//! nothing still reads only a few index entries.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::body_part::BodyPart;
@@ -19,11 +19,11 @@ use crate::resource_projection::ResourceView;
 use crate::sort_key;
 use crate::walks::{self, ColumnEquals};
 
-/// The score from which on AI triage moves a case ahead within its priority. It is part of every row's key: another
-/// value is another version of the model.
+/// Minimum score with which AI triage moves a case ahead within its priority. It is part of the sort key of each row,
+/// so that a change requires a new version of the read model.
 pub const TRIAGE_THRESHOLD: f64 = 0.5;
 
-/// `worklist_items_v2`.
+/// Table `worklist_items_v2`.
 pub static MODEL: ReadModel = ReadModel {
     name: "worklist_items",
     version: 2,
@@ -81,7 +81,7 @@ pub static MODEL: ReadModel = ReadModel {
     ],
 };
 
-/// How an item becomes a row.
+/// Projection of worklist items.
 #[derive(Debug, Default)]
 pub struct WorklistItems;
 
@@ -112,7 +112,7 @@ impl ResourceView for WorklistItems {
     }
 }
 
-/// The key's first byte: stat, urgent, routine.
+/// Returns the first byte of the key: stat, urgent, routine.
 const fn rank(priority: Priority) -> u8 {
     match priority {
         Priority::Stat => 0,
@@ -121,7 +121,7 @@ const fn rank(priority: Priority) -> u8 {
     }
 }
 
-/// The highest score that counts first; those that do not count are last, all alike.
+/// Encodes the score in descending order. Scores below the threshold, and absent ones, are equal and last.
 fn score_rank(score: Option<Score>) -> [u8; 8] {
     match score.map(Score::get) {
         Some(score) if score >= TRIAGE_THRESHOLD => (!score.to_bits()).to_be_bytes(),
@@ -129,7 +129,7 @@ fn score_rank(score: Option<Score>) -> [u8; 8] {
     }
 }
 
-/// Who holds the item, or read it.
+/// Returns the radiologist who holds or has read the item.
 fn radiologist(progress: &Lifecycle) -> Option<PractitionerId> {
     match progress {
         Lifecycle::Claimed(holding) | Lifecycle::InProgress(holding) => {
@@ -147,24 +147,24 @@ fn status(status: Status) -> Value {
     Value::Text(status.to_string())
 }
 
-/// Which items a page is about.
+/// Filters of the list.
 #[derive(Debug, Default)]
 pub struct Filters {
-    /// Those that are so far; the open ones, where empty.
+    /// Statuses of the item; if empty, all open ones.
     pub statuses: Vec<Status>,
-    /// Those of one modality.
+    /// Modality of the case.
     pub modality: Option<ModalityCode>,
-    /// Those of one body part, in any case.
+    /// Body part of the case, case-insensitive.
     pub body_part: Option<BodyPart>,
-    /// Those that are so urgent.
+    /// Priority of the item.
     pub priority: Option<Priority>,
-    /// The one of this study.
+    /// Study of the item.
     pub imaging_study_id: Option<StudyId>,
-    /// Those that this radiologist holds or read.
+    /// Radiologist who holds or has read the item.
     pub radiologist_id: Option<PractitionerId>,
 }
 
-/// A page of items.
+/// Returns the query for a page of worklist items.
 pub fn page(
     tenant_id: TenantId,
     filters: &Filters,
@@ -196,7 +196,7 @@ fn of_study(study: StudyId) -> ColumnEquals {
     ("id", Value::Uuid(WorklistItemId::derive(study).as_uuid()))
 }
 
-/// The conditions that lead an index in each of their combinations.
+/// Returns the filter conditions; each combination of them is the prefix of an index.
 fn own(filters: &Filters) -> impl Iterator<Item = ColumnEquals> + use<> {
     let radiologist = filters
         .radiologist_id

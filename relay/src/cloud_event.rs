@@ -1,5 +1,6 @@
-//! An event as it leaves the house: a CloudEvent 1.0 in binary mode (CloudEvents specification, NATS protocol binding),
-//! its attributes as headers, its data as the body. The sealed part stays behind: a payload has no PHI in it.
+//! Publication format of events: CloudEvents 1.0 in binary mode (CloudEvents specification, NATS protocol binding),
+//! with the attributes as headers and the payload as body. The payload contains no PHI; the sealed PHI is not
+//! published.
 
 use async_nats::header::{HeaderMap, NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM};
 use async_nats::jetstream::message::StreamMessage;
@@ -10,18 +11,18 @@ use roentgen_store::log::StoredEvent;
 use crate::STREAM;
 use crate::key::EventKey;
 
-/// What all subjects begin with; `.<tenant_id>.<type>` follows.
+/// Prefix of all subjects; `.<tenant_id>.<type>` follows.
 pub(crate) const SUBJECTS: &str = "roentgen.events";
 
 const SPEC_VERSION: &str = "1.0";
-/// Whose events these are; with `ce-id` it makes an event unique.
+/// Source of the events; together with `ce-id`, it makes an event unique.
 const SOURCE: &str = "/roentgen";
 const CONTENT_TYPE: &str = "application/json";
 const ID: &str = "ce-id";
 const POSITION: &str = "ce-position";
 const SIGNATURE: &str = "ce-signature";
 
-/// A message ready to be published.
+/// Message to publish.
 #[derive(Debug)]
 pub(crate) struct CloudEventMessage {
     pub(crate) subject: String,
@@ -29,7 +30,7 @@ pub(crate) struct CloudEventMessage {
     pub(crate) body: Bytes,
 }
 
-/// The event's message, signed, which is to follow the sequence `after`.
+/// Builds the signed message of an event. The stream accepts it only if its last sequence is `after`.
 pub(crate) fn to_cloud_event(event: &StoredEvent, after: u64, key: &EventKey) -> CloudEventMessage {
     let mut headers = attributes(event);
     headers.insert(SIGNATURE, key.sign(event));
@@ -68,7 +69,7 @@ fn attributes(event: &StoredEvent) -> HeaderMap {
         "sealed"
     };
     headers.insert("ce-phi", phi);
-    // Metadata that cannot be read is no reason to hold back an event that is in the log.
+    // An event with malformed metadata is still published.
     if let Ok(metadata) = serde_json::from_str::<EventMetadata>(&event.metadata) {
         headers.insert("ce-correlationid", metadata.correlation_id.to_string());
         if let Some(causation) = metadata.causation_id {
@@ -78,14 +79,14 @@ fn attributes(event: &StoredEvent) -> HeaderMap {
     headers
 }
 
-/// What a message of the stream says of itself.
+/// Attributes of a stored message that identify its event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MessageAttributes {
     pub(crate) position: u64,
     pub(crate) event_id: String,
 }
 
-/// `None` where it is none of ours.
+/// Returns the attributes, or `None` if the message is not an event of this system.
 pub(crate) fn parse_attributes(message: &StreamMessage) -> Option<MessageAttributes> {
     let text = |name: &str| {
         message
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
     use crate::key::tests::PRIVATE;
 
-    /// What openssl signs with the key.
+    /// Signature of the test event, made with openssl.
     const SIGNED: &str =
         "uuGb212Yyugs6x16N3lakHDNZnlMX4KJq3p9CFG9tqvyDRghBoRpJ48YelKWs8MX7OQndrSHbeQ3tVinAxPBDg==";
 

@@ -1,5 +1,5 @@
-//! One connection to NATS, for one session: where it breaks, the next session has the next one, so that nothing that
-//! was meant for the stream as it was then comes late.
+//! NATS connection of one session. After a loss, the next session opens a new connection, so that no message that was
+//! sent for an earlier state of the stream arrives late.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use crate::session::MAX_IN_FLIGHT;
 use crate::settings::{Authentication, Login, Settings};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an answer of the server may take, acknowledgements among them.
+/// Timeout of a server response or acknowledgement, 5 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a silent connection is asked whether it is alive.
+/// Interval of pings on an idle connection, 10 s.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// The name that NATS shows of this connection.
+/// Name of the connection in NATS monitoring.
 const NAME: &str = "roentgen relay";
-/// Where NATS answers: a subject of the relay's own, so that consumers can be kept from it.
+/// Prefix of the reply subjects. It is separate, so that permissions can exclude consumers from it.
 const INBOX: &str = "_INBOX.roentgen";
 
-/// An open connection.
+/// Open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) jetstream: Context,
-    /// The largest message that the server takes, headers included, in bytes.
+    /// Maximum message size that the server accepts, headers included, in bytes.
     pub(crate) max_payload: usize,
     lost: CancellationToken,
 }
 
-/// Why there is no connection.
+/// Reason why the connection failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectFailure {
     #[error("NATS servers unreachable")]
@@ -111,7 +111,7 @@ fn handle_client_event(event: &Event, lost: &CancellationToken) {
 }
 
 impl Connection {
-    /// Waits until the connection is not what it was.
+    /// Waits until the connection is lost, closed or about to be closed by the server.
     pub(crate) fn lost(&self) -> WaitForCancellationFuture<'_> {
         self.lost.cancelled()
     }

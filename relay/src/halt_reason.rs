@@ -1,78 +1,78 @@
-//! Why the relay stands still: what it found is not what it left, and publishing on would leave a hole, repeat events,
-//! or mix them with somebody else's.
+//! Reasons to halt the relay: the stream or the log is not in the state that the relay left, so that publishing would
+//! leave a gap, repeat events, or mix them with foreign messages.
 
 use roentgen_store::projector::CheckpointAhead;
 
-/// A named problem.
+/// Condition that halts the relay.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HaltReason {
-    /// The relay's checkpoint does not fit the log.
+    /// The checkpoint of the relay is ahead of the log.
     #[error(transparent)]
     LogRestored(#[from] CheckpointAhead),
-    /// The stream's last message is an event that the log does not have.
+    /// The last message of the stream is an event that is not in the log.
     #[error(
         "stream's last message is position {position}, which is not in the log: \
          the log was restored to an earlier point or is a different log"
     )]
     StreamAhead {
-        /// The position that the message names.
+        /// Position in the message.
         position: u64,
     },
-    /// The stream is not there any more.
+    /// The stream was deleted.
     #[error("stream was deleted; it held events up to position {position}")]
     StreamGone {
-        /// The last position that was acknowledged.
+        /// Last acknowledged position.
         position: u64,
     },
-    /// A stream of the same name was created after the one that events were published to.
+    /// The stream was deleted, and a new one was created with the same name.
     #[error("stream was recreated; the original held events up to position {position}")]
     StreamRecreated {
-        /// The last position that was acknowledged.
+        /// Last acknowledged position.
         position: u64,
     },
-    /// The stream ends before what it acknowledged.
+    /// The stream ends before the last acknowledged sequence.
     #[error("stream was rolled back: sequence {acknowledged} was acknowledged, last is {last}")]
     StreamWentBack {
-        /// The last sequence that was acknowledged.
+        /// Last acknowledged sequence.
         acknowledged: u64,
-        /// Where the stream ends now.
+        /// Current last sequence of the stream.
         last: u64,
     },
-    /// Messages are missing that no limit of the stream took away.
+    /// Messages are missing that no limit of the stream has removed.
     #[error(
         "stream was purged: {missing} messages after sequence {first_known} are missing and no retention limit \
          explains it"
     )]
     StreamPurged {
-        /// Where it began.
+        /// First sequence that the stream had.
         first_known: u64,
-        /// How many messages are missing.
+        /// Number of missing messages.
         missing: u64,
     },
-    /// The message that would say how far the stream is was taken away before this relay saw it.
+    /// The last message, which shows the published position, was removed before the relay read it.
     #[error(
         "last message (sequence {last}) was removed; the published position cannot be determined"
     )]
     StreamEmptied {
-        /// The last sequence.
+        /// Last sequence of the stream.
         last: u64,
     },
-    /// Somebody else wrote to the stream.
+    /// The stream contains a message of another publisher.
     #[error("stream contains a foreign message at or before sequence {sequence}")]
     ForeignMessage {
-        /// The sequence that was looked at.
+        /// Sequence at which the message was detected.
         sequence: u64,
     },
-    /// The stream cannot be what it has to be.
+    /// The configuration of the stream is unsuitable.
     #[error("stream configuration is unsuitable: {reason}")]
     StreamUnfit {
-        /// In which way; the server's words where it refused a change.
+        /// Description, or the server's error message if it rejected a change.
         reason: String,
     },
 }
 
 impl HaltReason {
-    /// Every name, for the metric that says which problem there is.
+    /// Names of all reasons, for the metric label.
     pub const NAMES: [&'static str; 9] = [
         "log_restored",
         "stream_ahead",
@@ -85,7 +85,7 @@ impl HaltReason {
         "stream_unfit",
     ];
 
-    /// The problem's name, in logs, metrics and readiness.
+    /// Returns the name of the reason in logs, metrics and readiness.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::LogRestored(_) => "log_restored",

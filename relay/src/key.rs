@@ -1,8 +1,8 @@
-//! The key that signs events on their way out, and what is signed.
+//! Key that signs published events, and the format of the signed text.
 //!
-//! Whoever may publish on NATS can publish anything, an event's type and position included. A consumer therefore checks
-//! `ce-signature`: Ed25519 (RFC 8032) over the event's id, position and type and the SHA-256 of the body, by a key that
-//! NATS does not have.
+//! Any client with permission to publish on NATS can publish arbitrary messages, including an event's type and
+//! position. A consumer therefore verifies `ce-signature`: Ed25519 (RFC 8032) over id, position and type of the event
+//! and the SHA-256 of the body, with a key that NATS does not have.
 
 use std::fmt;
 
@@ -14,18 +14,18 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use roentgen_store::log::StoredEvent;
 use sha2::{Digest as _, Sha256};
 
-/// Names the form of what is signed.
+/// Name of the signed format.
 const FORM: &str = "roentgen.event.1";
 const FINGERPRINT_BYTES: usize = 16;
 
-/// The text is not an Ed25519 private key in PKCS#8, PEM.
+/// Error for a text that is not an Ed25519 private key in PKCS#8 PEM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be an Ed25519 private key (PKCS#8, PEM), as `openssl genpkey -algorithm ed25519` makes one"
 )]
 pub struct InvalidEventKey;
 
-/// Signs events.
+/// Key that signs events.
 #[derive(Clone)]
 pub struct EventKey {
     signing: SigningKey,
@@ -39,11 +39,11 @@ impl fmt::Debug for EventKey {
 }
 
 impl EventKey {
-    /// Reads a private key (PKCS#8, PEM).
+    /// Parses a private key (PKCS#8, PEM).
     ///
     /// # Errors
     ///
-    /// [`InvalidEventKey`], without the text.
+    /// [`InvalidEventKey`] if the text is not such a key. The error does not contain the text.
     pub fn parse(pem: &str) -> Result<Self, InvalidEventKey> {
         let signing = SigningKey::from_pkcs8_pem(pem.trim()).map_err(|_| InvalidEventKey)?;
         let public_pem = signing.verifying_key().to_public_key_pem(LineEnding::LF);
@@ -53,7 +53,7 @@ impl EventKey {
         })
     }
 
-    /// Makes the PEM text of a private key from 32 random bytes.
+    /// Encodes a private key from 32 random bytes as PEM.
     ///
     /// # Errors
     ///
@@ -63,25 +63,26 @@ impl EventKey {
         Ok(pem.map_err(|_| InvalidEventKey)?.to_string())
     }
 
-    /// The public key (SPKI, PEM), for consumers.
+    /// Returns the public key (SPKI, PEM) for consumers.
     pub fn public_pem(&self) -> &str {
         &self.public_pem
     }
 
-    /// Tells two keys apart: the beginning of the SHA-256 of the public key.
+    /// Returns the first 16 bytes of the SHA-256 of the public key, to distinguish keys.
     pub fn fingerprint(&self) -> Vec<u8> {
         let digest = Sha256::digest(self.signing.verifying_key().as_bytes());
         digest.iter().copied().take(FINGERPRINT_BYTES).collect()
     }
 
-    /// The value of `ce-signature`, in base64.
+    /// Returns the value of `ce-signature`, in base64.
     pub(crate) fn sign(&self, event: &StoredEvent) -> String {
         let signature = self.signing.sign(signed(event).as_bytes());
         STANDARD.encode(signature.to_bytes())
     }
 }
 
-/// Five lines, none of which can hold a line's end: form, id, position, type, and the body's SHA-256 in hexadecimal.
+/// Returns the signed text: five lines with format, id, position, type, and the SHA-256 of the body in hexadecimal.
+/// None of the values can contain a line break.
 fn signed(event: &StoredEvent) -> String {
     let digest = Sha256::digest(event.payload.as_bytes());
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();

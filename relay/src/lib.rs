@@ -1,11 +1,11 @@
-//! The NATS relay: every event of the log once, in position order, in a JetStream stream (contract, section 6).
+//! NATS relay: publishes every event of the log once, in position order, to a JetStream stream (contract, section 6).
 //!
-//! One publisher over all nodes, the one that leads. An event at a position has one sequence in the stream and no
-//! other: each publish says which sequence must be the last so far (`Nats-Expected-Last-Sequence`), so that of whatever
-//! is sent twice, late or by a second publisher, the stream takes what comes next and refuses everything else. A
-//! message is a CloudEvent in binary mode; PHI never reaches it. The relay's own checkpoint follows the
-//! acknowledgements; where it was left behind, the stream's last message says how far things are. A stream that is not
-//! what it was is [refused](HaltReason) by name, and nothing is published until it is again, or somebody decides.
+//! The leader is the only publisher of all nodes. Each position has exactly one sequence in the stream: each publish
+//! names the expected last sequence (`Nats-Expected-Last-Sequence`), so that the stream rejects messages that are
+//! repeated, late or sent by a second publisher. A message is a CloudEvent in binary mode and contains no PHI. The
+//! checkpoint of the relay follows the acknowledgements; if it is behind, the last message of the stream shows the
+//! published position. If the stream is not in the expected state, the relay is halted with a named [`HaltReason`], and
+//! publishes nothing until the stream is restored or an operator decides.
 
 #![warn(missing_docs)]
 
@@ -38,19 +38,19 @@ pub use settings::{
 
 use session::{PublishSession, SessionEnd};
 
-/// The relay's name in its checkpoint.
+/// Name of the relay's checkpoint.
 pub const RELAY: &str = "nats";
 
-/// The JetStream stream.
+/// Name of the JetStream stream.
 pub const STREAM: &str = "ROENTGEN_EVENTS";
 
-/// How long the relay waits before it looks at NATS again: doubled from the first to the last.
+/// Delay before the next session, doubled from the minimum to the maximum.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
-/// How long a refused relay waits before it looks whether what was refused still is.
+/// Delay before a halted relay checks the condition again, 1 s.
 const AFTER_A_REFUSAL: Duration = Duration::from_secs(1);
 
-/// Starts the relay again where it panicked, from the stream.
+/// Restarts the relay after a panic; it resumes from the stream.
 async fn supervise(relay: Relay, leadership: Leadership, tasks: BackgroundTasks) {
     let relay = Arc::new(relay);
     loop {
@@ -67,7 +67,7 @@ async fn supervise(relay: Relay, leadership: Leadership, tasks: BackgroundTasks)
     }
 }
 
-/// Publishes the log.
+/// Task that publishes the log.
 #[derive(Debug)]
 pub struct Relay {
     store: Store,
@@ -79,7 +79,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts the relay: it publishes while this node leads.
+    /// Starts the relay, which publishes while this node is the leader.
     pub fn start(
         store: Store,
         settings: Settings,
@@ -128,7 +128,7 @@ impl Relay {
         }
     }
 
-    /// One connection: until it is lost, the stream is refused, or this node does not lead any more.
+    /// Runs one session, until the connection is lost, the relay is halted, or this node loses the lease.
     async fn lead(&self, leadership: &mut Leadership) -> SessionEnd {
         let connecting = connection::open(&self.settings);
         let connection = tokio::select! {
@@ -167,7 +167,7 @@ impl Relay {
         ended
     }
 
-    /// Says why a connection ended, and how long to wait.
+    /// Logs why a session ended, and returns the delay before the next one.
     fn note(&self, ended: &SessionEnd, pause: Duration) -> Duration {
         match ended {
             SessionEnd::NotLeading => return Duration::ZERO,

@@ -1,4 +1,4 @@
-//! The log's next events, from this node's memory or the database, so many at a time.
+//! Reads the next events of the log in batches, from this node's recent events or from the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_store::recent_events::RecentEvents;
 use tokio::time::Instant;
 
-/// Events read at once; a page of the database is bounded in bytes too.
+/// Maximum number of events per read. A page from the database is also limited in bytes.
 const BATCH: u32 = 500;
-/// How often the database is looked at where nothing tells of new events: the projector on the same node looks more
-/// often, and tells.
+/// Interval of database reads if no notification arrives, 250 ms. The projector on the same node reads more often, and
+/// notifies the relay.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A reader of the log.
+/// Reader of the log.
 #[derive(Debug)]
 pub(crate) struct LogReader {
     engine: Arc<dyn Engine>,
     tail: Arc<RecentEvents>,
-    /// When the database was looked at, or memory had what comes next. Another node's events leave a gap before this
-    /// node's next ones, and are read then.
+    /// Time of the last read that returned events from memory or queried the database. Events of other nodes are a gap
+    /// in the recent events of this node, and are read from the database.
     looked_at: Option<Instant>,
 }
 
@@ -34,7 +34,7 @@ impl LogReader {
         }
     }
 
-    /// The events that follow `after`; none where the reader has come to the log's end.
+    /// Returns the events that follow `after`; none at the end of the log.
     pub(crate) async fn after(&mut self, after: u64) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         if let Some(events) = self.tail.after(after, BATCH as usize) {
             self.looked_at = Some(Instant::now());
@@ -55,7 +55,7 @@ impl LogReader {
         Ok(page.events.into_iter().map(Arc::new).collect())
     }
 
-    /// Waits for something after `after`, or until it is time to look at the database.
+    /// Waits until the log has an event after `after`, or until the next database read is due.
     pub(crate) async fn wait(tail: &RecentEvents, after: u64) {
         let mut head = tail.head();
         tokio::select! {

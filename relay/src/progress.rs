@@ -1,4 +1,4 @@
-//! How far the relay is, for those who ask.
+//! Progress of the relay, for metrics, readiness and operators.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use crate::RELAY;
 use crate::halt_reason::HaltReason;
 
-/// How long the database may take to say how far the relay is.
+/// Timeout of the database query for the relay's status, 2 s.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How far the relay is. Clones share it.
+/// Progress of the relay. Clones share it.
 #[derive(Debug, Clone)]
 pub struct RelayProgress {
     engine: Arc<dyn Engine>,
@@ -23,21 +23,21 @@ pub struct RelayProgress {
     link: Arc<watch::Sender<NatsLink>>,
 }
 
-/// What this node knows of NATS.
+/// Connection state of this node to NATS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NatsLink {
-    /// It has not asked.
+    /// Not connected yet.
     Unknown,
     Connected,
     Unavailable,
 }
 
-/// Where the relay stands.
+/// Published position and lag of the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelayStatus {
-    /// The last position that NATS has acknowledged, as far as is known: never more than that.
+    /// Last position known to be acknowledged by NATS. The true position is never lower.
     pub published: u64,
-    /// Events after it.
+    /// Number of events after it.
     pub lag: u64,
 }
 
@@ -51,12 +51,12 @@ impl RelayProgress {
         }
     }
 
-    /// Where the relay stands, over all nodes: from the database, and from this node where it knows more.
+    /// Returns the status of the relay over all nodes, from the database, or from this node if it is further ahead.
     ///
     /// # Errors
-    /// The database's. There is no lag that could be told then.
+    /// [`EngineError`] if the database fails. The lag is unknown then.
     pub async fn status(&self) -> Result<RelayStatus, EngineError> {
-        // In this order: what happens in between makes the lag larger, and never 0 too soon.
+        // The published position is read first: events in between can make the lag too large, but never 0 too early.
         let published = self
             .engine
             .relay_checkpoint(RELAY)
@@ -70,12 +70,12 @@ impl RelayProgress {
         })
     }
 
-    /// Why the relay stands still, where it does and this node leads.
+    /// Returns why the relay is halted, if it is halted and this node is the leader.
     pub fn halt_reason(&self) -> Option<HaltReason> {
         self.refused.borrow().clone()
     }
 
-    /// Writes down the metrics that are true when they are asked for.
+    /// Records the metrics that are computed when they are scraped.
     pub async fn record_metrics(&self) {
         let standing = tokio::time::timeout(STATUS_TIMEOUT, self.status()).await;
         let standing = standing.ok().and_then(Result::ok);
@@ -90,7 +90,7 @@ impl RelayProgress {
         metrics::gauge!("roentgen_relay_connected").set(up);
     }
 
-    /// The last position that was acknowledged to this node; 0 where it has not led.
+    /// Returns the last position that was acknowledged to this node; 0 if it has not been the leader.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
     }
@@ -99,24 +99,24 @@ impl RelayProgress {
         self.acknowledged.store(position, Ordering::Relaxed);
     }
 
-    /// The stream is the right one. `true` where that is news.
+    /// Marks the relay as connected to the expected stream. Returns `true` if it was not before.
     pub(crate) fn mark_connected(&self) -> bool {
         self.refused.send_replace(None);
         self.link.send_replace(NatsLink::Connected) != NatsLink::Connected
     }
 
-    /// NATS is away. `true` where that is news.
+    /// Marks NATS as unavailable. Returns `true` if it was not before.
     pub(crate) fn mark_unavailable(&self) -> bool {
         self.link.send_replace(NatsLink::Unavailable) != NatsLink::Unavailable
     }
 
-    /// Another node leads.
+    /// Marks another node as the leader.
     pub(crate) fn mark_following(&self) {
         self.refused.send_replace(None);
         self.link.send_replace(NatsLink::Unknown);
     }
 
-    /// The relay stands still. `true` where that is news.
+    /// Marks the relay as halted. Returns `true` if the reason is new.
     pub(crate) fn mark_halted(&self, refused: &HaltReason) -> bool {
         let before = self.refused.send_replace(Some(refused.clone()));
         before.as_ref() != Some(refused)

@@ -1,35 +1,35 @@
-//! Whether a stream is the one that was left, and where publishing goes on in it.
+//! Checks that the stream is the one that the relay published to, and finds the position to resume from.
 
 use roentgen_store::chain::{Digest, GENESIS};
 use roentgen_store::relay_checkpoint::RelayCheckpoint;
 
 use crate::halt_reason::HaltReason;
 
-/// What a stream says of itself.
+/// State of the stream as NATS reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StreamSnapshot {
     pub(crate) created_ns: i64,
     pub(crate) first_sequence: u64,
     pub(crate) last_sequence: u64,
     pub(crate) messages: u64,
-    /// Whether it has a limit (age, bytes, messages) that takes messages away.
+    /// Whether the stream has a limit (age, bytes, messages) that removes messages.
     pub(crate) limited: bool,
 }
 
-/// The stream's last message, as far as it is an event of this log.
+/// Last message of the stream, compared with the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LastMessage {
-    /// It was taken away.
+    /// The message was removed.
     Deleted,
-    /// It is no event's message.
+    /// The message is not an event of this system.
     Foreign,
-    /// It names a position at which the log has nothing, or another event.
+    /// The message names a position at which the log has no event or another event.
     UnknownPosition { position: u64 },
-    /// It is the event at this position.
+    /// The message is the event at this position.
     Event { position: u64, hash: Digest },
 }
 
-/// Whether the stream is still the one that was left; what came after is not looked at.
+/// Checks that the stream is the one that the checkpoint describes. Later messages are not checked.
 pub(crate) fn check_continuity(
     left: &RelayCheckpoint,
     seen: &StreamSnapshot,
@@ -54,7 +54,7 @@ pub(crate) fn check_continuity(
     }
 }
 
-/// Where publishing goes on without the stream's last message; `None` where that has to be looked at.
+/// Returns the checkpoint to resume from, or `None` if the last message of the stream is needed to find it.
 pub(crate) fn resume_from_checkpoint(
     left: Option<&RelayCheckpoint>,
     seen: &StreamSnapshot,
@@ -71,8 +71,9 @@ pub(crate) fn resume_from_checkpoint(
     }
 }
 
-/// Where publishing goes on after the stream's last message: events that were published and whose acknowledgement was
-/// not kept. Each position has one sequence, so that as many messages have come as events.
+/// Returns the checkpoint to resume from after the last message of the stream. Its events were published, but their
+/// acknowledgements were not saved. Each position has one sequence, so that the number of new messages must equal the
+/// number of new events.
 pub(crate) fn resume_after_last_message(
     left: Option<&RelayCheckpoint>,
     seen: &StreamSnapshot,

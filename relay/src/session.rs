@@ -1,4 +1,4 @@
-//! One session: from a look at the stream to the moment at which it has to be looked at again.
+//! Publishing session, from one check of the stream until the next one is required.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -32,32 +32,33 @@ use crate::resume;
 use crate::settings::StreamSettings;
 use crate::{RELAY, stream};
 
-/// Messages on their way at once, and how many bytes of them.
+/// Maximum number of messages in flight, and their maximum total size in bytes (4 MiB).
 pub(crate) const MAX_IN_FLIGHT: usize = 512;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// A message's headers at the most, in bytes.
+/// Maximum size of the headers of a message, in bytes (4 KiB).
 const MAX_HEADERS: usize = 4 * 1024;
-/// How often the checkpoint is written where it moves: what was not written is found again in the stream.
+/// Interval at which an advanced checkpoint is saved, 250 ms. Positions that were not saved are recovered from the
+/// stream.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(250);
-/// How often the stream is looked at.
+/// Interval of checks of the stream, 1 s.
 const STREAM_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a session's last checkpoint may take.
+/// Timeout of the last checkpoint save of a session, 5 s.
 const FINAL_SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a session ended, or did not begin.
+/// Reason why a session ended or could not start.
 #[derive(Debug)]
 pub(crate) enum SessionEnd {
-    /// This node does not lead, or stops.
+    /// This node is not the leader, or is stopping.
     NotLeading,
-    /// The stream or the checkpoint is not where it was: another publisher, or a message of this one that came late.
+    /// Stream or checkpoint was advanced by another publisher, or by a late message of this one.
     Superseded,
-    /// The connection.
+    /// The connection was lost.
     ConnectionLost,
-    /// NATS cannot do it now.
+    /// NATS is temporarily unavailable.
     NatsUnavailable(Box<dyn Error + Send + Sync>),
-    /// The database.
+    /// The database failed.
     Database(EngineError),
-    /// Something is wrong that no time mends.
+    /// The relay is halted.
     Halted(HaltReason),
 }
 
@@ -90,7 +91,7 @@ impl From<PublishError> for SessionEnd {
 
 type AckResult = Result<(InFlightMessage, PublishAck), PublishError>;
 
-/// A message on its way.
+/// Published message that is not acknowledged yet.
 #[derive(Debug, Clone, Copy)]
 struct InFlightMessage {
     event: Checkpoint,
@@ -98,10 +99,10 @@ struct InFlightMessage {
     bytes: usize,
 }
 
-/// Something that goes on beside the publishing: no message waits for it.
+/// Background operation of a session; publishing does not wait for it.
 type BackgroundOp<'a, T> = Option<BoxFuture<'a, Result<T, SessionEnd>>>;
 
-/// The stream in the hands of its publisher.
+/// Session of the only publisher of the stream.
 pub(crate) struct PublishSession<'a> {
     engine: Arc<dyn Engine>,
     tail: Arc<RecentEvents>,
@@ -110,17 +111,17 @@ pub(crate) struct PublishSession<'a> {
     key: &'a EventKey,
     progress: &'a RelayProgress,
     tasks: &'a BackgroundTasks,
-    /// The checkpoint as it is written down.
+    /// Checkpoint as saved in the database.
     saved: RelayCheckpoint,
-    /// The checkpoint as it is acknowledged.
+    /// Checkpoint of the last acknowledged message.
     acknowledged: RelayCheckpoint,
-    /// The checkpoint on its way to the database.
+    /// Checkpoint save in progress.
     saving: BackgroundOp<'a, RelayCheckpoint>,
     saved_at: Instant,
-    /// What was acknowledged when a look at the stream began, and what is seen.
+    /// Stream check in progress, with the acknowledged checkpoint at its start.
     looking: BackgroundOp<'a, (RelayCheckpoint, Option<Info>)>,
     looked_at: Instant,
-    /// The last position and sequence that were sent.
+    /// Last position and sequence that were sent.
     sent: (u64, u64),
     waiting: VecDeque<Arc<StoredEvent>>,
     on_their_way: FuturesOrdered<BoxFuture<'static, AckResult>>,
@@ -128,7 +129,7 @@ pub(crate) struct PublishSession<'a> {
 }
 
 impl<'a> PublishSession<'a> {
-    /// Looks at the stream, and finds where to go on in it.
+    /// Checks the stream, and finds the position to resume from.
     pub(crate) async fn open(
         store: &Store,
         settings: &StreamSettings,
@@ -173,7 +174,7 @@ impl<'a> PublishSession<'a> {
         })
     }
 
-    /// Publishes what comes, until something ends it.
+    /// Publishes events until the session ends.
     pub(crate) async fn publish(&mut self) -> SessionEnd {
         loop {
             if let Err(ended) = self.step().await {
@@ -207,7 +208,7 @@ impl<'a> PublishSession<'a> {
         self.acknowledged != self.saved
     }
 
-    /// Sends events, without waiting for their acknowledgements, as long as there are some and there is room.
+    /// Sends events while there are any and the limits allow it, without waiting for acknowledgements.
     async fn fill_send_window(&mut self) -> Result<(), SessionEnd> {
         while self.has_room() {
             let Some(event) = self.waiting.pop_front() else {
@@ -252,7 +253,8 @@ impl<'a> PublishSession<'a> {
         &mut self,
         (sent, said): (InFlightMessage, PublishAck),
     ) -> Result<(), SessionEnd> {
-        // A message that was known already has its first sequence: the right one, or the stream is not what it was.
+        // A duplicate is acknowledged with its original sequence. If the sequence differs, the stream is not in the
+        // expected state.
         if said.sequence != sent.sequence {
             return Err(SessionEnd::Superseded);
         }
@@ -268,8 +270,8 @@ impl<'a> PublishSession<'a> {
         Ok(())
     }
 
-    /// Begins to write down what was acknowledged. It is a task of its own: on SQLite it takes a turn that appends wait
-    /// for, and would keep it for as long as nobody polls.
+    /// Starts to save the acknowledged checkpoint. The save is a separate task: on SQLite it holds the writer that
+    /// appends wait for, and would keep it while the session is not polled.
     fn save(&mut self) {
         let from = self.saved;
         let to = self.acknowledged;
@@ -297,7 +299,7 @@ impl<'a> PublishSession<'a> {
         self.saved_at = Instant::now();
     }
 
-    /// Begins to look at the stream.
+    /// Starts a check of the stream.
     fn start_stream_check(&mut self) {
         let jetstream = self.jetstream;
         let acknowledged = self.acknowledged;
@@ -306,7 +308,7 @@ impl<'a> PublishSession<'a> {
         }));
     }
 
-    /// Whether the stream is still the one that was opened, and nobody else has written to it.
+    /// Checks that the stream is still the same, and that there is no other publisher.
     fn check_stream(
         &mut self,
         (acknowledged, info): (RelayCheckpoint, Option<Info>),
@@ -320,7 +322,7 @@ impl<'a> PublishSession<'a> {
         Ok(())
     }
 
-    /// Writes down what was acknowledged; where that fails, the stream says it the next time.
+    /// Saves the acknowledged checkpoint. If the save fails, the next session resumes from the stream.
     pub(crate) async fn close(mut self) {
         match tokio::time::timeout(FINAL_SAVE_TIMEOUT, self.save_final_checkpoint()).await {
             Ok(Err(SessionEnd::Database(error))) => {
@@ -363,8 +365,8 @@ impl<'a> PublishSession<'a> {
     }
 }
 
-/// Waits for what goes on aside, for ever where nothing does. A wait that is dropped drops nothing else: the next one
-/// takes it up.
+/// Waits for a background operation, or forever if there is none. It is cancel-safe: the next call waits for the same
+/// operation.
 async fn background_result<T>(aside: &mut BackgroundOp<'_, T>) -> Result<T, SessionEnd> {
     let Some(under_way) = aside else {
         return std::future::pending().await;
@@ -374,7 +376,7 @@ async fn background_result<T>(aside: &mut BackgroundOp<'_, T>) -> Result<T, Sess
     done
 }
 
-/// An event that the server would not take could never be passed.
+/// Checks that the server accepts the largest possible event. Publishing could not get past a larger one.
 fn check_max_payload(max_payload: usize) -> Result<(), HaltReason> {
     let needed = MAX_EVENT_BYTES + MAX_HEADERS;
     if max_payload >= needed {
@@ -385,7 +387,8 @@ fn check_max_payload(max_payload: usize) -> Result<(), HaltReason> {
     })
 }
 
-/// Where publishing goes on. The checkpoint is read before the stream is looked at: it cannot be ahead then.
+/// Returns the checkpoint to resume from. The saved checkpoint is read before the stream, so that it cannot be ahead of
+/// the stream.
 async fn find_resume_point(
     engine: &Arc<dyn Engine>,
     jetstream: &Context,

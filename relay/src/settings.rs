@@ -1,4 +1,4 @@
-//! Where NATS is, how it is entered, and what the stream is to be.
+//! Settings of the relay: NATS servers, authentication, TLS and the stream.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,29 +7,29 @@ use std::time::Duration;
 use async_nats::{ConnectOptions, ServerAddr};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Everything that the relay is told.
+/// Settings of the relay.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Which servers.
+    /// NATS servers.
     pub servers: NatsServers,
-    /// How they are told who this is.
+    /// Authentication.
     pub authentication: Authentication,
-    /// How the connection is secured.
+    /// TLS settings.
     pub tls: Tls,
-    /// What the stream is to be.
+    /// Settings of the stream.
     pub stream: StreamSettings,
 }
 
-/// The servers of one NATS system, which are tried in turn. The client logs their addresses, so that a login is kept
-/// apart from them.
+/// Servers of one NATS system, which are tried in turn. The login is stored separately, because the client logs
+/// addresses.
 #[derive(Clone)]
 pub struct NatsServers {
     pub(crate) addresses: Vec<ServerAddr>,
-    /// The first login that one of the URLs has: the servers are one system.
+    /// First login in the URLs; it applies to all servers of the system.
     pub(crate) login: Option<Login>,
 }
 
-/// The text names no NATS servers.
+/// Error for a text that is not a list of NATS servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a comma-separated list of nats://HOST:PORT or tls://HOST:PORT")]
 pub struct InvalidNatsServers;
@@ -39,7 +39,7 @@ impl NatsServers {
     ///
     /// # Errors
     ///
-    /// [`InvalidNatsServers`] if it is not one.
+    /// [`InvalidNatsServers`] if the text is not such a list.
     pub fn parse(text: &str) -> Result<Self, InvalidNatsServers> {
         let mut addresses = Vec::new();
         let mut login = None;
@@ -63,7 +63,7 @@ fn server(url: &str) -> Result<ServerAddr, InvalidNatsServers> {
     }
 }
 
-/// Who a URL says that this is.
+/// Login in a URL.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Login {
     Password { user: String, password: String },
@@ -81,7 +81,8 @@ fn login_of(server: &ServerAddr) -> Option<Login> {
     })
 }
 
-/// Scheme, host and port: anything behind them has no meaning to NATS, and is a password that was not encoded.
+/// Returns the address with scheme, host and port only. NATS does not use other parts of a URL; if there are any, they
+/// may come from a password that was not percent-encoded, and the address is rejected.
 fn without_login(address: ServerAddr) -> Result<ServerAddr, InvalidNatsServers> {
     let mut url = address.into_inner();
     let is_bare = matches!(url.path(), "" | "/") && url.query().is_none();
@@ -93,7 +94,7 @@ fn without_login(address: ServerAddr) -> Result<ServerAddr, InvalidNatsServers> 
     ServerAddr::from_url(url).map_err(|_| InvalidNatsServers)
 }
 
-/// Text in which `%XX` stands for a byte (RFC 3986, section 2.1).
+/// Decodes percent-encoding (RFC 3986, section 2.1).
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -133,19 +134,19 @@ impl fmt::Debug for NatsServers {
     }
 }
 
-/// How the servers are told who this is.
+/// Authentication to the servers.
 #[derive(Debug, Clone)]
 pub enum Authentication {
-    /// Not, or by what the URL says.
+    /// Login in the URL, or none.
     FromUrl,
-    /// The text of a credentials file: a user's JWT and its NKey seed.
+    /// Text of a credentials file: a user's JWT and NKey seed.
     Credentials(SecretString),
-    /// An NKey's seed.
+    /// NKey seed.
     NKey(SecretString),
 }
 
 impl Authentication {
-    /// Whether the secret has the form that it should have.
+    /// Checks whether the secret has a valid format.
     pub fn is_well_formed(&self) -> bool {
         match self {
             Self::FromUrl => true,
@@ -157,26 +158,26 @@ impl Authentication {
     }
 }
 
-/// How the connection is secured. Servers that ask for TLS, and `tls://`, get it anyway.
+/// TLS settings. TLS is also used if the server requires it or the URL has the scheme `tls://`.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
-    /// Certificates (PEM) to trust beside the system's; with them, TLS is required.
+    /// Path of certificates (PEM) to trust in addition to those of the system. If present, TLS is required.
     pub root_certificates: Option<PathBuf>,
-    /// This client's certificate and its key (PEM).
+    /// Paths of the client certificate and its key (PEM).
     pub client_certificate: Option<(PathBuf, PathBuf)>,
 }
 
-/// What the stream is to be. What is not said is the server's default when the stream is created, and left as it is in
-/// one that is there.
+/// Settings of the stream. An absent setting has the server's default in a new stream, and is unchanged in an existing
+/// one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StreamSettings {
-    /// How many servers of a cluster keep it.
+    /// Number of replicas in a cluster.
     pub replicas: Option<usize>,
-    /// How long a message stays.
+    /// Maximum age of a message.
     pub max_age: Option<Duration>,
-    /// How many bytes it holds before the oldest messages go.
+    /// Maximum size of the stream in bytes, beyond which the oldest messages are removed.
     pub max_bytes: Option<i64>,
-    /// For how long the server knows a message id again.
+    /// Time window in which the server detects duplicate message ids.
     pub duplicate_window: Option<Duration>,
 }
 
@@ -189,7 +190,7 @@ mod tests {
         let servers = NatsServers::parse("nats://app:hunter2@a:4222,tls://token@b:4333").unwrap();
         assert_eq!(servers.to_string(), "nats://a:4222,tls://b:4333");
         assert_eq!(format!("{servers:?}"), "nats://a:4222,tls://b:4333");
-        // As the client logs them.
+        // The client logs the addresses in this format.
         let addresses = format!("{:?}", servers.addresses);
         assert!(!addresses.contains("hunter2") && !addresses.contains("token"));
     }

@@ -1,4 +1,4 @@
-//! The JetStream stream: made where it is not there, put right where it is, and looked at.
+//! JetStream stream: creation, configuration and inspection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use crate::session::SessionEnd;
 use crate::settings::StreamSettings;
 
 const DESCRIPTION: &str = "Roentgen imaging events in log order";
-/// HTTP's meaning: not now.
+/// Error code with the meaning of HTTP 503: temporarily unavailable.
 const SERVICE_UNAVAILABLE: usize = 503;
 
-/// The stream as it is now, made or put right where that is needed. One that is gone is not made again.
+/// Returns the stream; creates it, or updates its configuration, if required. A deleted stream is not recreated.
 pub(crate) async fn ensure_stream(
     jetstream: &Context,
     settings: &StreamSettings,
@@ -52,7 +52,7 @@ pub(crate) async fn ensure_stream(
     updated.map_err(classify_create_error)
 }
 
-/// The stream, where there is one.
+/// Returns the stream, if it exists.
 pub(crate) async fn find_stream(jetstream: &Context) -> Result<Option<Info>, SessionEnd> {
     match jetstream.get_stream(STREAM).await {
         Ok(stream) => Ok(Some(stream.cached_info().clone())),
@@ -97,7 +97,7 @@ async fn create_stream(jetstream: &Context, settings: &StreamSettings) -> Result
     Ok(stream.cached_info().clone())
 }
 
-/// What must be so and what the settings ask for; the rest stays as it is.
+/// Returns the configuration with the required values and the settings; other values are unchanged.
 fn reconcile_config(mut config: Config, settings: &StreamSettings) -> Result<Config, HaltReason> {
     let unfit = |reason: &str| {
         Err(HaltReason::StreamUnfit {
@@ -136,7 +136,7 @@ fn reconcile_config(mut config: Config, settings: &StreamSettings) -> Result<Con
     Ok(config)
 }
 
-/// The server's word against a stream, unless it only cannot say now.
+/// Classifies a failed create or update: the configuration is unsuitable, or NATS is temporarily unavailable.
 fn classify_create_error(error: CreateStreamError) -> SessionEnd {
     match error.kind() {
         CreateStreamErrorKind::JetStream(said) if said.code() != SERVICE_UNAVAILABLE => {
@@ -157,7 +157,7 @@ fn classify_create_error(error: CreateStreamError) -> SessionEnd {
     }
 }
 
-/// What a stream says of itself.
+/// Returns the state of the stream as NATS reports it.
 pub(crate) fn snapshot(info: &Info) -> StreamSnapshot {
     let config = &info.config;
     let state = &info.state;
@@ -178,7 +178,7 @@ pub(crate) fn snapshot(info: &Info) -> StreamSnapshot {
     }
 }
 
-/// The message at the stream's end, as far as it is an event of this log.
+/// Returns the last message of the stream, compared with the log.
 pub(crate) async fn last_message(
     jetstream: &Context,
     engine: &Arc<dyn Engine>,

@@ -1,10 +1,11 @@
-//! The group-committing appender: one supervised task a node that turns whatever waits into one call of the database.
+//! The group-committing appender: one supervised task per node that writes all queued appends in one call of the
+//! database.
 //!
-//! Appends come through a queue that is bounded in bytes, each with a deadline; every party has its share of the queue
-//! and its turns in a batch. A batch is what waits, without artificial delay; within it no written stream and no claim
-//! key stands twice, so that clashes go to the next batch in order. A broken connection makes the batch go out again
-//! with the same event ids until its outcome is known; a refused statement makes it go out in halves, so that only the
-//! guilty append fails.
+//! Appends wait in a queue that is bounded in bytes, each with a deadline. Every owner has a share of the queue and a
+//! turn in each batch. A batch consists of the queued appends, without artificial delay. Within a batch, at most one
+//! append writes to a stream or reserves a key; conflicting appends go to the next batch, in order. After a lost
+//! connection the batch is resent with the same event ids until its outcome is known. After a rejected statement the
+//! batch is sent in halves, so that only the append that causes the rejection fails.
 
 mod queue;
 mod read_watermarks;
@@ -30,17 +31,17 @@ use crate::recent_events::RecentEvents;
 use queue::WorkerQueue;
 pub use read_watermarks::ReadWatermarks;
 
-/// How much may wait, in bytes: of everybody's, and beyond it of parties with little in the queue.
+/// Limits of the queue, in bytes: those shared by all owners, and a reserve for owners with little in the queue.
 const ROOM: Limits = Limits {
     shared: 64 * 1024 * 1024,
     reserve: 16 * 1024 * 1024,
     little: 1024 * 1024,
     waiting: 0,
 };
-/// What an append counts for beside its events, so that the queue is bounded in count, too: 16,384 appends without
-/// events.
+/// Bytes that an append counts in addition to its events. They bound the number of queued appends too: 16,384 appends
+/// without events.
 const APPEND_BYTES: usize = 4096;
-/// The pause before a batch goes out again, doubled from the first to the last.
+/// Backoff before a batch is resent, from the first to the maximum; it doubles each time.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(10);
 const MAX_BACKOFF: Duration = Duration::from_millis(320);
 
@@ -52,7 +53,7 @@ pub struct Appender {
     accepted: ReadWatermarks,
 }
 
-/// An append on its way.
+/// An append in the queue or in the current batch.
 #[derive(Debug)]
 struct QueuedAppend {
     prepared: PreparedAppend,
@@ -68,7 +69,7 @@ impl QueuedAppend {
 }
 
 impl Appender {
-    /// Starts the task. What it writes goes into `tail`, which knows by now where the log ends.
+    /// Starts the appender task. Written events are pushed to `tail`, which must know the head of the log.
     pub fn start(
         engine: Arc<dyn Engine>,
         tail: Arc<RecentEvents>,
@@ -91,15 +92,16 @@ impl Appender {
         }
     }
 
-    /// What this node wrote last, by tenant.
+    /// Returns the last positions that this node acknowledged, by tenant.
     pub const fn read_watermarks(&self) -> &ReadWatermarks {
         &self.accepted
     }
 
-    /// Appends, in the party's turn. An `Ok` is durable.
+    /// Appends atomically, in the turn of `party`. `Ok` means that the append is durable.
     ///
     /// # Errors
-    /// After `OutcomeUnknown` it may have been written; after any other error nothing was.
+    /// After [`StoreError::OutcomeUnknown`] the append may have been written; after any other error nothing was
+    /// written.
     pub async fn append(
         &self,
         party: ShareOwner,
@@ -135,7 +137,7 @@ impl Appender {
     }
 }
 
-/// Runs the worker again where it panicked; who was in the batch in hand is told that the outcome is unknown.
+/// Restarts the worker after a panic. Appends of the batch in progress fail with an unknown outcome.
 async fn supervise(worker: AppendWorker, tasks: BackgroundTasks) {
     let _abandoned = CloseOnDrop(Arc::clone(&worker.queue));
     loop {
@@ -154,7 +156,7 @@ async fn supervise(worker: AppendWorker, tasks: BackgroundTasks) {
     }
 }
 
-/// Whatever ends the appender's task, nobody waits for it afterwards.
+/// Closes the queue when the appender task ends for any reason, so that no caller waits for it.
 struct CloseOnDrop(Arc<WorkerQueue>);
 
 impl Drop for CloseOnDrop {
@@ -173,7 +175,7 @@ struct AppendWorker {
 }
 
 impl AppendWorker {
-    /// Until the process stops and the queue is empty.
+    /// Runs until the process stops and the queue is empty.
     async fn run(&self) {
         loop {
             let is_closed = self.stop.is_cancelled();
@@ -196,7 +198,7 @@ impl AppendWorker {
         }
     }
 
-    /// Sends a batch, in halves where the database refuses it, and answers everyone in it.
+    /// Sends a batch, in halves if the database rejects it, and replies to all its appends.
     async fn write(&self, jobs: Vec<QueuedAppend>) {
         let mut parts = vec![(jobs, false)];
         while let Some((part, resend)) = parts.pop() {
@@ -228,8 +230,8 @@ impl AppendWorker {
         }
     }
 
-    /// Sends until the outcome is known or the last deadline has passed; `resend` where an earlier sending may have
-    /// been committed.
+    /// Sends a batch until the outcome is known or the last deadline has passed. `resend` is true if an earlier attempt
+    /// may have been committed.
     async fn send(&self, jobs: &[QueuedAppend], resend: bool) -> SendOutcome {
         let appends: Vec<&PreparedAppend> = jobs.iter().map(|append| &append.prepared).collect();
         let Some(deadline) = jobs.iter().map(|append| append.deadline).max() else {
@@ -287,7 +289,7 @@ impl AppendWorker {
         }
     }
 
-    /// Answers everyone in a batch and hands its events on.
+    /// Replies to all appends of a batch and pushes the written events to the recent events.
     fn settle(&self, mut jobs: Vec<QueuedAppend>, outcome: &BatchOutcome) {
         let counts: Vec<u64> = jobs
             .iter()
@@ -337,7 +339,7 @@ impl AppendWorker {
 
 enum SendOutcome {
     Committed(BatchOutcome),
-    /// The parts of it may have been committed where it was a resend.
+    /// After a resend, parts of the batch may have been committed.
     Rejected {
         error: EngineError,
         resend: bool,
@@ -351,7 +353,8 @@ fn time(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis).unwrap_or(Timestamp::EPOCH)
 }
 
-/// Who waited past the deadline hears so now: nothing of theirs was sent, unless this is a part of a resend.
+/// Fails appends past their deadline and returns the others. Nothing of a failed append was sent, unless it is part of
+/// a resend.
 fn expire_overdue(jobs: Vec<QueuedAppend>, resend: bool) -> Vec<QueuedAppend> {
     let now = Instant::now();
     let (late, live): (Vec<QueuedAppend>, Vec<QueuedAppend>) =
@@ -366,7 +369,7 @@ fn expire_overdue(jobs: Vec<QueuedAppend>, resend: bool) -> Vec<QueuedAppend> {
     live
 }
 
-/// The batch's winners as they stand in the log now, taken out of their jobs.
+/// Takes the written events out of the batch and returns them as stored in the log.
 fn committed_events(jobs: &mut [QueuedAppend], outcome: &BatchOutcome) -> Vec<StoredEvent> {
     let mut head = outcome.before;
     let mut stored = Vec::new();

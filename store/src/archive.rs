@@ -1,37 +1,37 @@
-//! Old partitions of the log outside the log: what was archived, and what stays although it is old.
+//! Types for archived partitions of the log: partitions that were moved from the database into files.
 
 use crate::chain::Digest;
 
-/// A stretch of the log: `first_position <= position < past_position`.
+/// A partition of the log: the positions `first_position <= position < past_position`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogPartition {
-    /// Its first position; 0, where nothing stands, in the log's first partition.
+    /// First position of the partition. In the log's first partition it is 0, a position without an event.
     pub first_position: u64,
-    /// The first position after it.
+    /// First position after the partition.
     pub past_position: u64,
 }
 
 impl LogPartition {
-    /// The position before its first event: where a reader of it starts.
+    /// Returns the position before the partition's first event; reads of the partition start after it.
     pub const fn after(self) -> u64 {
         self.first_position.saturating_sub(1)
     }
 
-    /// The position of its last event.
+    /// Returns the position of the partition's last event.
     pub const fn last(self) -> u64 {
         self.past_position.saturating_sub(1)
     }
 }
 
-/// A partition that is a file now.
+/// A partition that was moved to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivedPartition {
-    /// Which.
+    /// The archived partition.
     pub partition: LogPartition,
-    /// The link of its last event, from which the chain goes on in the log.
+    /// Chain hash of the partition's last event; the hash chain continues from it in the log.
     pub last_hash: Digest,
-    /// What the file is called.
+    /// Name of the archive file.
     pub file_name: String,
-    /// SHA-256 of the file.
+    /// SHA-256 of the archive file.
     pub file_sha256: Digest,
 }

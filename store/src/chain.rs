@@ -1,50 +1,50 @@
-//! The hash chain (contract, section 7): every event's link covers all events before it.
+//! The hash chain (contract, section 7): the chain hash of an event covers all events before it.
 //!
-//! `leaf(n)` is a digest of what is stored, with fixed-width and length-prefixed fields, so that no two events have one
-//! leaf; `hash(n) = SHA-256(hash(n-1) || be64(n) || be64(recorded_at in ms) || leaf(n))`, and `hash(0)` is 32 zero
-//! bytes. Leaves are computed here. A link is computed under the append lock, or before for the head that is then
-//! found.
+//! `leaf(n)` is a digest of the stored event. Its input has fixed-width and length-prefixed fields, so two different
+//! events have different leaf hashes. `hash(n) = SHA-256(hash(n-1) || be64(n) || be64(recorded_at in ms) || leaf(n))`,
+//! and `hash(0)` is 32 zero bytes. Leaf hashes are computed here. Chain hashes are computed under the append lock, or
+//! before it for a predicted head.
 
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use sha2::{Digest as _, Sha256};
 
 use crate::log::Head;
 
-/// A SHA-256 digest, or a link of the chain.
+/// A SHA-256 digest: a leaf hash or a chain hash.
 pub type Digest = [u8; 32];
 
-/// `hash(0)`.
+/// `hash(0)`: 32 zero bytes.
 pub const GENESIS: Digest = [0; 32];
 
 const LEAF_TAG: &[u8] = b"roentgen.leaf.1";
 
-/// What a leaf covers.
+/// The fields that a leaf hash covers.
 #[derive(Debug, Clone, Copy)]
 pub struct Leaf<'a> {
-    /// Whose event it is; zeros where it is nobody's.
+    /// Tenant of the event; the nil UUID if the event belongs to no tenant.
     pub tenant_id: TenantId,
-    /// The stream.
+    /// Stream id.
     pub stream_id: StreamId,
-    /// The event's id.
+    /// Event id.
     pub event_id: EventId,
-    /// The version in the stream.
+    /// Version of the event in its stream.
     pub version: u64,
-    /// The payload's shape.
+    /// Schema version of the payload.
     pub schema_version: u32,
-    /// The stream's type.
+    /// Stream type.
     pub stream_type: &'a str,
-    /// The wire name.
+    /// Event type: its frozen wire name.
     pub event_type: &'a str,
-    /// The payload's exact bytes.
+    /// Exact bytes of the payload.
     pub payload: &'a [u8],
-    /// The sealed part, empty where there is none.
+    /// Sealed PHI; empty if there is none.
     pub sealed: &'a [u8],
-    /// The metadata's exact bytes.
+    /// Exact bytes of the metadata.
     pub metadata: &'a [u8],
 }
 
 impl Leaf<'_> {
-    /// The digest.
+    /// Computes the leaf hash.
     pub fn digest(&self) -> Digest {
         let mut hasher = Sha256::new();
         hasher.update(LEAF_TAG);
@@ -64,7 +64,7 @@ impl Leaf<'_> {
     }
 }
 
-/// `hash(position)` from `hash(position - 1)`.
+/// Computes `hash(position)` from `hash(position - 1)`.
 pub fn link(previous: &Digest, position: u64, recorded_at_ms: i64, leaf: &Digest) -> Digest {
     let mut hasher = Sha256::new();
     hasher.update(previous);
@@ -74,7 +74,7 @@ pub fn link(previous: &Digest, position: u64, recorded_at_ms: i64, leaf: &Digest
     hasher.finalize().into()
 }
 
-/// Moves `head` past events with these leaves, recorded at one time; answers with each one's link.
+/// Advances `head` over events with these leaf hashes and one recording time. Returns the chain hash of each event.
 pub fn extend<'a>(
     head: &mut Head,
     recorded_at_ms: i64,
@@ -88,28 +88,28 @@ pub fn extend<'a>(
     leaves.into_iter().map(step).collect()
 }
 
-/// SHA-256 of some bytes.
+/// Computes the SHA-256 digest of `bytes`.
 pub fn sha256(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }
 
-/// SHA-256 of what comes in pieces.
+/// An incremental SHA-256 hasher.
 #[derive(Debug, Default)]
 pub struct Hasher(Sha256);
 
 impl Hasher {
-    /// The next piece.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The digest of all pieces.
+    /// Returns the digest of all bytes added.
     pub fn finish(self) -> Digest {
         self.0.finalize().into()
     }
 }
 
-/// Lower-case hexadecimal.
+/// Encodes bytes as lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
     bytes
@@ -138,7 +138,7 @@ mod tests {
         }
     }
 
-    /// Computed once with another implementation (Python's hashlib). They never change.
+    /// The expected values were computed with another implementation (Python's hashlib). They never change.
     #[test]
     fn golden_vectors() {
         let leaf = leaf().digest();

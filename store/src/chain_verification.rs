@@ -1,4 +1,4 @@
-//! Walking the chain: is the log what it was when it was written?
+//! Verification of the hash chain: detects events that were changed after they were written.
 
 mod keys;
 
@@ -9,54 +9,55 @@ use crate::engine::Engine;
 use crate::error::{Corruption, EngineError};
 use crate::log::{Head, LogFilter, StoredEvent};
 
-/// How many events are read at once.
+/// Number of events per read.
 const PAGE: u32 = 5000;
 
-/// What a walk found.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verification {
-    /// Everything is as it was written.
+    /// All events match their leaf hashes and the hash chain.
     Intact {
-        /// The positions up to here are archived, and were taken at their last link's word.
+        /// Last archived position, or 0. Up to this position the archive's last chain hash is trusted and not
+        /// recomputed.
         after: u64,
-        /// Up to this head.
+        /// The last event verified.
         head: Head,
     },
-    /// The log was tampered with, first here.
+    /// The log was tampered with; the first break.
     Broken(ChainBreak),
 }
 
-/// Where a chain breaks.
+/// The first position at which the hash chain breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainBreak {
-    /// The first position that was altered, removed, reordered or inserted.
+    /// First position that was altered, removed, reordered or inserted.
     pub position: u64,
-    /// What is wrong there.
+    /// What is wrong at this position.
     pub reason: &'static str,
 }
 
-/// A walk along the chain, event by event.
+/// A verification of the hash chain, event by event.
 #[derive(Debug, Clone, Copy)]
 pub struct ChainWalk {
     head: Head,
 }
 
 impl ChainWalk {
-    /// Goes on after this link.
+    /// Starts after this head.
     pub const fn after(head: Head) -> Self {
         Self { head }
     }
 
-    /// How far the walk is.
+    /// Returns the last event verified: its position and chain hash.
     pub const fn head(&self) -> Head {
         self.head
     }
 
-    /// Goes on to `event`, where it is the one that was written there.
+    /// Verifies the next event and advances to it.
     ///
     /// # Errors
     ///
-    /// Where it is not.
+    /// [`ChainBreak`] if `event` is not the one that was written at the next position.
     pub fn advance(&mut self, event: &StoredEvent) -> Result<(), ChainBreak> {
         let position = self.head.position + 1;
         let broken = |reason| Err(ChainBreak { position, reason });
@@ -76,12 +77,12 @@ impl ChainWalk {
     }
 }
 
-/// Verifies the log from its first event, or from where its archives end. `walked` receives each position reached, and
-/// `keys` the keys that the events name.
+/// Verifies the log from its first event, or from the end of its archives. `walked` receives each position reached,
+/// `keys` receives the keys that the events name.
 ///
 /// # Errors
 ///
-/// [`EngineError`] if the log cannot be read. A broken chain is no error but [`Verification::Broken`].
+/// [`EngineError`] if the log cannot be read. A broken chain is not an error; it returns [`Verification::Broken`].
 pub async fn verify(
     engine: &dyn Engine,
     mut keys: Option<&mut KeyCheck<'_>>,
@@ -108,7 +109,7 @@ pub async fn verify(
     })
 }
 
-/// The link from which on the chain is in the log.
+/// Returns the position and chain hash after which the log is not archived.
 async fn beginning(engine: &dyn Engine) -> Result<Head, EngineError> {
     let archives = engine.archives().await?;
     Ok(archives
@@ -119,7 +120,8 @@ async fn beginning(engine: &dyn Engine) -> Result<Head, EngineError> {
         }))
 }
 
-/// Archived events that are kept in the log stand there without their neighbours: the links are the archive's to prove.
+/// Verifies the leaf hashes of archived events that are retained in the log. Their neighbours are not in the log, so
+/// their chain hashes can be verified only with the archive files.
 async fn verify_retained(
     engine: &dyn Engine,
     mut keys: Option<&mut KeyCheck<'_>>,
@@ -185,7 +187,7 @@ async fn walk(
     }
 }
 
-/// What cannot be decoded is a finding, not a failure.
+/// Turns a value that cannot be decoded into a finding; other errors are returned.
 fn decode_or_break<T>(read: Result<T, EngineError>) -> Result<Result<T, ChainBreak>, EngineError> {
     match read {
         Ok(value) => Ok(Ok(value)),

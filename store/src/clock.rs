@@ -1,16 +1,16 @@
-//! The wall clock and fresh ids: the one place where either is asked for.
+//! The wall clock and new ids; no other module reads the clock or generates ids.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use roentgen_domain::Timestamp;
 use uuid::Uuid;
 
-/// Now.
+/// Returns the current time.
 pub fn now() -> Timestamp {
     Timestamp::from_millis(now_ms()).unwrap_or(Timestamp::EPOCH)
 }
 
-/// Milliseconds since the Unix epoch.
+/// Returns the current time in milliseconds since the Unix epoch.
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub fn now_ms() -> i64 {
     let since = SystemTime::now()
@@ -19,7 +19,7 @@ pub fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A fresh UUIDv7.
+/// Generates a new UUIDv7.
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub fn fresh_id() -> Uuid {
     Uuid::now_v7()

@@ -1,4 +1,4 @@
-//! Between domain events and stored ones.
+//! Conversion between domain events and stored events.
 
 use std::time::Instant;
 
@@ -18,13 +18,13 @@ use crate::pace::YieldPacer;
 /// Why a stored event cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum EventReadError {
-    /// Its shape is not known here, or not as it should be.
+    /// Its event type or schema version is unknown to this release, or its data is malformed.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// It stands where none of its kind can.
+    /// It is not valid in the state of its stream.
     #[error(transparent)]
     Misplaced(#[from] UnexpectedEvent),
-    /// Its sealed part is damaged.
+    /// Its sealed PHI cannot be opened.
     #[error(transparent)]
     Seal(#[from] SealError),
 }
@@ -35,32 +35,32 @@ pub enum EventWriteError {
     /// Its data cannot be serialised.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// It has PHI, and there is no key to encrypt it with.
+    /// It has PHI, and there is no key to encrypt the PHI with.
     #[error("{event_type}: PHI without a patient key")]
     KeyMissing {
-        /// The frozen name of the event type.
+        /// Frozen name of the event type.
         event_type: &'static str,
     },
 }
 
-/// Where an event is to stand.
+/// The tenant, stream and version under which an event is stored.
 #[derive(Debug, Clone, Copy)]
 pub struct EventAddress {
-    /// Whose it is.
+    /// Tenant of the event.
     pub tenant_id: TenantId,
-    /// The stream.
+    /// Stream id.
     pub stream_id: StreamId,
-    /// The version it takes, from 1.
+    /// Version of the event in its stream, from 1.
     pub version: u64,
 }
 
-/// Returns a domain event as it is stored: its payload open, its PHI encrypted with `key`. `metadata` is the JSON of
-/// [`EventMetadata`](roentgen_domain::EventMetadata).
+/// Encodes a domain event for storage: its payload in plain text, its PHI encrypted with `key`. `metadata` is the JSON
+/// of [`EventMetadata`](roentgen_domain::EventMetadata).
 ///
 /// # Errors
 ///
-/// [`EventWriteError::KeyMissing`] if the event has PHI and there is no key, so that PHI is neither lost nor stored open;
-/// [`EventWriteError::Encode`] if its data cannot be serialised.
+/// [`EventWriteError::KeyMissing`] if the event has PHI and `key` is `None`: PHI is neither dropped nor stored in plain
+/// text. [`EventWriteError::Encode`] if its data cannot be serialised.
 pub fn encode<A: Aggregate>(
     event: &A::Event,
     place: EventAddress,
@@ -87,11 +87,11 @@ pub fn encode<A: Aggregate>(
     })
 }
 
-/// Returns a stored event as a domain event, its PHI opened with `keys`; without keys its PHI stays closed.
+/// Decodes a stored event and opens its PHI with `keys`. Without keys the PHI stays sealed.
 ///
 /// # Errors
 ///
-/// [`EventReadError::Decode`] if this release cannot decode it, [`EventReadError::Seal`] if its PHI does not open.
+/// [`EventReadError::Decode`] if this release cannot decode it, [`EventReadError::Seal`] if its PHI cannot be opened.
 pub fn decode<A: Aggregate>(
     event: &StoredEvent,
     keys: Option<&PatientKeys>,
@@ -111,11 +111,11 @@ pub fn decode<A: Aggregate>(
     )?)
 }
 
-/// Returns the resource after one more stored event.
+/// Applies one more stored event to an aggregate.
 ///
 /// # Errors
 ///
-/// [`EventReadError`] as [`decode`], and if the event cannot follow in this state.
+/// [`EventReadError`] as for [`decode`], and if the event is not valid in this state.
 pub fn evolve<A: Aggregate>(
     before: Option<Versioned<A>>,
     event: &StoredEvent,
@@ -135,22 +135,22 @@ pub fn evolve<A: Aggregate>(
     )?)
 }
 
-/// What a stream's events make.
+/// The result of folding a stream.
 #[derive(Debug)]
 pub struct Folded<A> {
-    /// The resource, if there was any event.
+    /// The aggregate; `None` if the stream has no events.
     pub resource: Option<Versioned<A>>,
-    /// When the key was seen that opened the PHI ([`PatientKey::seen`]); `None` if no key was needed.
+    /// When the key that opened the PHI was read ([`PatientKey::seen`]); `None` if no key was needed.
     pub key_seen: Option<Instant>,
 }
 
-/// Folds a stream's events, from `before` on. PHI is opened unless the patient's key was destroyed; without a keyring
-/// it stays closed.
+/// Folds events of one stream, starting from `before`. PHI is opened unless its key was deleted on purpose. Without a
+/// keyring the PHI stays sealed.
 ///
 /// # Errors
 ///
-/// [`StoreError::Unreadable`] names the event that cannot be read, and is around [`SealError::KeyMissing`] if a part's
-/// key is neither there nor has a tombstone; [`StoreError::Keys`] if the keys cannot be had.
+/// [`StoreError::Unreadable`] names the event that cannot be read. Its source is [`SealError::KeyMissing`] if a key
+/// neither exists nor has a tombstone. [`StoreError::Keys`] if the key lookup fails.
 pub async fn fold<A: Aggregate>(
     before: Option<Versioned<A>>,
     events: &[StoredEvent],
@@ -178,7 +178,7 @@ pub async fn fold<A: Aggregate>(
     })
 }
 
-/// The patient under whose key the first sealed part is.
+/// Returns the patient whose key sealed the first sealed event.
 pub(crate) fn patient_of<A: Aggregate>(events: &[StoredEvent]) -> Option<(TenantId, PatientId)> {
     let event = events.iter().find(|event| !event.sealed.is_empty())?;
     let patient = decode::<A>(event, None).ok()?.patient_id()?;

@@ -1,9 +1,9 @@
-//! Our aggregates and our log, for programs written against [`cqrs_es`].
+//! Adapter that exposes the aggregates and the log to programs written for [`cqrs_es`].
 //!
-//! [`CqrsEsAggregate`] makes one of our pure aggregates a `cqrs_es::Aggregate`, and [`CqrsEsStore`] makes the log a
-//! `cqrs_es::EventStore`, so that `CqrsFramework` and `TestFramework` run on them. Its queries and snapshots are not
-//! used: the one is lost in a crash after the commit, the other applies events twice (`EventSink::write` has applied
-//! what a snapshotting `commit` applies again).
+//! [`CqrsEsAggregate`] wraps a pure aggregate as a `cqrs_es::Aggregate`, and [`CqrsEsStore`] wraps the log as a
+//! `cqrs_es::EventStore`, so that `CqrsFramework` and `TestFramework` run on them. Queries and snapshots of `cqrs_es`
+//! are not used. Queries are lost in a crash after the commit. Snapshots apply events twice: `EventSink::write` has
+//! already applied the events that a snapshotting `commit` applies.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,11 +29,11 @@ use crate::keys::{KeyLookup, PatientKeys};
 use crate::log::{Append, ExpectedVersion, StoredEvent};
 use crate::reads::Reads;
 
-/// How long a commit may wait.
+/// Deadline of a commit.
 const DEADLINE: Duration = Duration::from_secs(2);
 const PAGE: u32 = 500;
 
-/// One of our aggregates as `cqrs-es` wants one.
+/// A domain aggregate as a `cqrs-es` aggregate; `None` before its first event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent, bound = "")]
 pub struct CqrsEsAggregate<A: Aggregate>(pub Option<A>);
@@ -44,7 +44,7 @@ impl<A: Aggregate> Default for CqrsEsAggregate<A> {
     }
 }
 
-/// One of our events likewise. It serialises without its PHI, which only the log seals.
+/// A domain event as a `cqrs-es` event. It is serialised without its PHI, which only the log seals.
 #[derive(Clone, PartialEq)]
 pub struct CqrsEsEvent<E>(pub E);
 
@@ -94,7 +94,7 @@ impl<E: DomainEvent> cqrs_es::DomainEvent for CqrsEsEvent<E> {
     }
 }
 
-/// What a decision may know of the world: made anew for each command.
+/// Creates the context of a decision, once for each command.
 pub struct Services(pub Box<dyn Fn() -> Context + Send + Sync>);
 
 impl fmt::Debug for Services {
@@ -124,8 +124,8 @@ impl<A: Aggregate> cqrs_es::Aggregate for CqrsEsAggregate<A> {
         Ok(())
     }
 
-    /// An event that cannot stand here leaves the state as it is; `cqrs-es` has no way to say so, the log's own loading
-    /// does.
+    /// Leaves the state unchanged if the event is not valid in it. `cqrs-es` cannot return this error here; loading
+    /// from the log returns it.
     fn apply(&mut self, event: CqrsEsEvent<A::Event>) {
         match A::evolve(self.0.clone(), event.0) {
             Ok(next) => self.0 = Some(next),
@@ -140,7 +140,7 @@ impl<A: Aggregate> cqrs_es::Aggregate for CqrsEsAggregate<A> {
     }
 }
 
-/// The log as a `cqrs-es` store, for one tenant and one actor.
+/// The log as a `cqrs-es` event store, for one tenant and one actor.
 #[derive(Debug)]
 pub struct CqrsEsStore<A> {
     store: Store,
@@ -150,7 +150,7 @@ pub struct CqrsEsStore<A> {
 }
 
 impl<A> CqrsEsStore<A> {
-    /// Over this store.
+    /// Creates an event store for one tenant and one actor.
     pub const fn new(store: Store, tenant_id: TenantId, actor: Actor) -> Self {
         Self {
             store,
@@ -161,7 +161,7 @@ impl<A> CqrsEsStore<A> {
     }
 }
 
-/// An aggregate that was loaded, and the version it was loaded at.
+/// A loaded aggregate and its version.
 #[derive(Debug)]
 pub struct CqrsEsContext<A: Aggregate> {
     stream_id: StreamId,

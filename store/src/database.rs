@@ -1,4 +1,4 @@
-//! Opening a database: which engine, and everything that runs over it.
+//! Opens a database: selects the engine and starts the tasks that run on it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use crate::recent_events::RecentEvents;
 use crate::secrets::Secrets;
 use crate::sqlite::Sqlite;
 
-/// Where the log is.
+/// The location of the log.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// `sqlite://PATH`: the log's file; read models and keys lie beside it.
+    /// `sqlite://PATH`: the file of the log. Read models and keys are stored in the same directory.
     Sqlite(PathBuf),
     /// `postgres://...` or `postgresql://...`.
     Postgres(String),
 }
 
-/// The text names no database of ours.
+/// Why a database URL is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDatabaseUrl {
-    /// Neither of the two engines.
+    /// The URL names neither SQLite nor PostgreSQL.
     #[error("must be sqlite://PATH or postgres://...")]
     Engine,
-    /// Not a URL that PostgreSQL's driver understands.
+    /// The PostgreSQL driver cannot parse the URL.
     #[error(transparent)]
     Postgres(#[from] InvalidPostgresUrl),
 }
@@ -44,7 +44,7 @@ impl DatabaseUrl {
     ///
     /// # Errors
     ///
-    /// [`InvalidDatabaseUrl`] with what is wrong; it does not repeat the URL, which may contain a password.
+    /// [`InvalidDatabaseUrl`] with the reason. The error does not contain the URL, which may contain a password.
     pub fn parse(url: &str) -> Result<Self, InvalidDatabaseUrl> {
         match url.split_once("://") {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
@@ -56,11 +56,11 @@ impl DatabaseUrl {
         }
     }
 
-    /// Connects, without touching the schema.
+    /// Connects without changing the schema.
     ///
     /// # Errors
     ///
-    /// [`EngineError`] if a file of SQLite cannot be opened. PostgreSQL is connected to when it is first used.
+    /// [`EngineError`] if an SQLite file cannot be opened. PostgreSQL is connected to on first use.
     pub async fn connect(&self) -> Result<Arc<dyn Engine>, EngineError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(Sqlite::open(path).await?),
@@ -69,7 +69,7 @@ impl DatabaseUrl {
     }
 }
 
-/// Shows nothing that may be a secret: of a URL its user, host, port and database.
+/// Prints only the user, host, port and database of a PostgreSQL URL, never a secret.
 impl std::fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, f)
@@ -85,23 +85,23 @@ impl std::fmt::Display for DatabaseUrl {
     }
 }
 
-/// A database with everything that runs over it on this node. Clones share it.
+/// A database with the tasks that run on it in this node. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// The database.
+    /// The database engine.
     pub engine: Arc<dyn Engine>,
-    /// Writes the log.
+    /// The appender, which writes to the log.
     pub appender: Appender,
-    /// The log's end in memory.
+    /// Recent events, in memory.
     pub tail: Arc<RecentEvents>,
-    /// Patients' keys.
+    /// Patient keys.
     pub keyring: Keyring,
-    /// The catalog's secrets.
+    /// Secrets of the catalog.
     pub secrets: Secrets,
 }
 
 impl Store {
-    /// Starts appender and key lookups over a database whose schema is up to date.
+    /// Starts the appender and key lookups on a database whose schema is up to date.
     ///
     /// # Errors
     ///
@@ -132,11 +132,11 @@ impl Store {
     }
 }
 
-/// How often, and how many at once, expired claims are forgotten.
+/// Interval between deletions of expired reservations, and the number of reservations per statement.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 const SWEEP_LIMIT: u32 = 1000;
 
-/// Claims that answer to nobody any more do not stay.
+/// Deletes expired reservations every 60 s until `stop` is cancelled.
 async fn sweep_expired_reservations(engine: Arc<dyn Engine>, stop: CancellationToken) {
     let mut tick = tokio::time::interval(SWEEP_INTERVAL);
     loop {

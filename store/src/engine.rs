@@ -1,4 +1,4 @@
-//! What a database must do for us. SQLite and PostgreSQL do it; one contract suite proves both.
+//! The interface of a database engine. SQLite and PostgreSQL implement it; one contract test suite covers both.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -25,55 +25,56 @@ use crate::relay_checkpoint::RelayCheckpoint;
 use crate::rights::{Login, Rights};
 use crate::secrets::SealedSecret;
 
-/// The name of the mark of a database that was served to callers with tokens only.
+/// Name of the stored flag that records that the database was served only with token authentication.
 pub(crate) const SERVED_WITH_TOKENS: &str = "served_with_tokens";
 
-/// One database with a log and read models in it. Calls are cancel-safe: a dropped future leaves nothing half done.
+/// A database with a log and read models. Calls are cancel-safe: a dropped future leaves no partial change.
 ///
 /// # Errors
 ///
 /// Every call can fail with [`EngineError::Unavailable`] (no connection, a lock, a timeout; nothing took effect),
-/// [`EngineError::ConnectionLost`] (a write may have taken effect), [`EngineError::Rejected`] (the database will reject the
-/// statement again; nothing took effect) and [`EngineError::Corrupt`] (stored data cannot be right). Reads of the log that
-/// reach into an archive fail with [`EngineError::Archived`], appends for a patient whose registered key is missing with
-/// [`EngineError::KeyMissing`]; reads of a read model that has no live generation yet with
+/// [`EngineError::ConnectionLost`] (a write may have taken effect), [`EngineError::Rejected`] (the database would
+/// reject the statement again; nothing took effect) and [`EngineError::Corrupt`] (stored data cannot be right). Reads
+/// of the log that reach into an archive fail with [`EngineError::Archived`]. Appends for a patient whose registered
+/// key is missing fail with [`EngineError::KeyMissing`]. Reads of a read model without a live generation fail with
 /// [`EngineError::ReadModelNotReady`].
 #[async_trait]
 pub trait Engine: Debug + Send + Sync + 'static {
-    /// Brings the schema up to date, as the database's owner.
+    /// Migrates the schema to this release, as the owner of the database.
     async fn migrate(&self) -> Result<(), EngineError>;
 
-    /// What a login of this database may do that it must not, and should not. Needs a migrated schema for
-    /// [`Login::Server`].
+    /// Returns the rights that a login has but must not or should not have. [`Login::Server`] requires a migrated
+    /// schema.
     async fn rights(&self, login: Login) -> Result<Rights, EngineError> {
         let _ = login;
         Ok(Rights::default())
     }
 
-    /// Answers where the database does: for readiness.
+    /// Checks that the database responds, for readiness.
     async fn ping(&self) -> Result<(), EngineError>;
 
     // ---- the log -------------------------------------------------------------------------------------------------
 
-    /// Writes a batch under the append lock, in one round trip: each append as a whole or not at all.
+    /// Writes a batch under the append lock, in one round trip. Each append is atomic.
     async fn append(&self, batch: &AppendBatch<'_>) -> Result<BatchOutcome, EngineError>;
 
-    /// The last event's place and link.
+    /// Returns the position and chain hash of the last event.
     async fn head(&self) -> Result<Head, EngineError>;
 
-    /// Tells other nodes that the log has grown.
+    /// Notifies other nodes that the log has grown.
     async fn notify_appended(&self) -> Result<(), EngineError>;
 
-    /// Begins to hear other nodes; `None` where nodes do not hear each other.
+    /// Starts listening for notifications of other nodes; `None` if the engine has no notifications.
     async fn listen(&self) -> Result<Option<Box<dyn NotificationStream>>, EngineError>;
 
-    /// One event.
+    /// Returns the event at a position, if any.
     async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError>;
 
-    /// The readers that tenants share. A call does not take its turn by itself: see [`crate::reads`].
+    /// Returns the shares of readers. Engine calls do not take a share themselves: see [`crate::reads`].
     fn readers(&self) -> &Readers;
 
-    /// A stream's events with `after < version`, in order, at most `limit`; none if the stream is not in scope.
+    /// Returns a stream's events with `after_version < version`, in order, at most `limit`; none if the stream is not
+    /// in scope.
     async fn read_stream(
         &self,
         scope: Scope,
@@ -82,8 +83,8 @@ pub trait Engine: Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EngineError>;
 
-    /// Events with `after < position` that pass the filter, in order, at most `limit`, looking at no more than
-    /// `MAX_POSITIONS_PER_PAGE` positions; a page ends with the event that makes it `MAX_PAGE_BYTES` or more.
+    /// Returns events with `after < position` that pass the filter, in order, at most `limit`. A page covers at most
+    /// `MAX_POSITIONS_PER_PAGE` positions and ends with the event that brings it to `MAX_PAGE_BYTES` or more.
     async fn read_log(
         &self,
         after: u64,
@@ -91,40 +92,40 @@ pub trait Engine: Debug + Send + Sync + 'static {
         filter: &LogFilter,
     ) -> Result<LogPage, EngineError>;
 
-    /// Compares the streams' own counts with the log's events, for `verify`: the position of the first event that
-    /// should be there or should not, or `None` where all agree.
+    /// Compares the versions and positions stored for streams with the log's events, for `verify`. Returns the first
+    /// position at which they disagree, or `None` if they agree.
     async fn first_stream_mismatch(&self) -> Result<Option<u64>, EngineError>;
 
-    /// What was archived, from the log's beginning on. Positions below the last one's `past_position` are read only
-    /// through [`Engine::retained_events`]; all else says [`EngineError::Archived`].
+    /// Returns the archived partitions, from the start of the log. Positions below the last one's `past_position` can
+    /// be read only with [`Engine::retained_events`]; other reads fail with [`EngineError::Archived`].
     async fn archives(&self) -> Result<Vec<ArchivedPartition>, EngineError>;
 
-    /// The oldest partition that is not archived; `None` where the log has no partitions.
+    /// Returns the oldest partition that is not archived; `None` if the log has no partitions.
     async fn oldest_partition(&self) -> Result<Option<LogPartition>, EngineError>;
 
-    /// Archives the oldest partition, as the database's owner. Returns how many events below its end are kept in the
-    /// log.
+    /// Archives the oldest partition, as the owner of the database. Returns the number of events below its end that are
+    /// retained in the log.
     async fn archive_oldest(
         &self,
         archive: &ArchivedPartition,
         kept_types: &[&str],
     ) -> Result<u64, EngineError>;
 
-    /// Archived events of streams that are still in use, with `after < position`, in order, at most `limit`.
+    /// Returns archived events of streams that are still in use, with `after < position`, in order, at most `limit`.
     async fn retained_events(
         &self,
         after: u64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, EngineError>;
 
-    /// What a claim says, where it is taken and not expired at `now_ms`.
+    /// Returns the stored outcome of a reservation; `None` if the key is free or has expired at `now_ms`.
     async fn reservation(
         &self,
         key: ReservationKey,
         now_ms: i64,
     ) -> Result<Option<HeldReservation>, EngineError>;
 
-    /// Forgets claims that are expired at `now_ms`, at most `limit` of them. Returns how many.
+    /// Deletes at most `limit` reservations that have expired at `now_ms`. Returns the number deleted.
     async fn delete_expired_reservations(
         &self,
         now_ms: i64,
@@ -133,56 +134,56 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     // ---- keys ----------------------------------------------------------------------------------------------------
 
-    /// What is known of the patients' keys, one answer each, in order.
+    /// Returns the known keys of each patient, in the order of `patients`.
     async fn patient_keys(
         &self,
         patients: &[(TenantId, PatientId)],
     ) -> Result<Vec<KnownKeys>, EngineError>;
 
-    /// What became of these keys, in no order; a key that is neither there nor has a tombstone is left out.
+    /// Returns the states of these keys, in no particular order. A key that neither exists nor has a tombstone is left
+    /// out.
     async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyState>, EngineError>;
 
-    /// Entries of the log's list of keys with `after < number`, in order, at most `limit`.
+    /// Returns entries of the log's key register with `after < number`, in order, at most `limit`.
     async fn registered_keys(
         &self,
         after: u64,
         limit: u32,
     ) -> Result<Vec<RegisteredKey>, EngineError>;
 
-    /// The last entries of the log's list of keys, the latest first, at most `limit`.
+    /// Returns the last entries of the log's key register, latest first, at most `limit`.
     async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError>;
 
-    /// Compares log, keys and the master key's fingerprint with one another, and says how they do not belong together.
-    /// With [`KeyBinding::Bind`] a log and keys that no start has tied yet are tied to one another and to
-    /// `fingerprint`.
+    /// Checks that log, keys and the master key's fingerprint belong together, and returns the mismatch, if any. With
+    /// [`KeyBinding::Bind`], a log and keys that are not yet bound are bound to each other and to `fingerprint`.
     async fn tie_keys(
         &self,
         fingerprint: &[u8],
         tying: KeyBinding,
     ) -> Result<Option<KeyMismatch>, EngineError>;
 
-    /// The fingerprint of the key that signs this database's events; `candidate` becomes it if there was none.
+    /// Returns the fingerprint of the key that signs this database's events. Stores `candidate` if there is none yet.
     async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError>;
 
-    /// Records that the database is served to callers with tokens only.
+    /// Records that the database is served only with token authentication.
     async fn mark_served_with_tokens(&self) -> Result<(), EngineError>;
 
-    /// Whether that was ever recorded.
+    /// Returns whether the database was ever served only with token authentication.
     async fn was_served_with_tokens(&self) -> Result<bool, EngineError>;
 
-    /// Keeps a sealed secret under a fresh id.
+    /// Stores a sealed secret under a new id.
     async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError>;
 
-    /// A tenant's secret, sealed, where there is one.
+    /// Returns a tenant's secret, sealed, if it exists.
     async fn secret(&self, tenant: TenantId, id: SecretId) -> Result<Option<Vec<u8>>, EngineError>;
 
     // ---- read models ---------------------------------------------------------------------------------------------
 
-    /// Which table this process reads of each model.
+    /// Returns the live table of each read model, as this process knows them.
     fn live_tables(&self) -> &LiveTables;
 
-    /// A table's rows by id, in no order; those that are not there, or not in scope, are left out. It ends with the row
-    /// that makes them heavier than `most_bytes`.
+    /// Returns rows of a table by id, in no particular order. Rows that do not exist or are not in scope are left out.
+    /// The result ends with the row that makes it larger than `most_bytes`.
     async fn read_rows(
         &self,
         scope: Scope,
@@ -191,11 +192,11 @@ pub trait Engine: Debug + Send + Sync + 'static {
         most_bytes: usize,
     ) -> Result<Vec<Row>, EngineError>;
 
-    /// A page of a table's rows, ordered by `sort_key`. From the second row on it ends with the row that makes it
-    /// heavier than `MAX_PAGE_BYTES`.
+    /// Returns a page of a table's rows, ordered by `sort_key`. From the second row on, the page ends with the row that
+    /// makes it larger than `MAX_PAGE_BYTES`.
     async fn list_rows(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError>;
 
-    /// Rows of the generation that is read.
+    /// Returns rows of the live generation.
     async fn live_rows(
         &self,
         scope: Scope,
@@ -214,7 +215,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
         }
     }
 
-    /// A page of the generation that is read.
+    /// Returns a page of the live generation.
     async fn live_list(&self, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
         let table = generation::live_table(self, query.model).await?;
         match self.list_rows(table, query).await {
@@ -228,36 +229,36 @@ pub trait Engine: Debug + Send + Sync + 'static {
         }
     }
 
-    /// Writes rows and moves the tables' checkpoints in one transaction, by compare-and-set on each. `false` where one
-    /// was elsewhere, its table is filled or read no more, or a stream that was left out is parked no more: nothing was
-    /// written.
+    /// Writes rows and advances the tables' checkpoints in one transaction, by compare-and-set on each checkpoint.
+    /// Returns `false` and writes nothing if a checkpoint is superseded, a table is no longer live or being filled, or
+    /// a skipped stream is no longer parked.
     async fn write_projection(&self, batch: &ProjectionBatch) -> Result<bool, EngineError>;
 
-    /// All parked streams.
+    /// Returns all parked streams.
     async fn parked(&self) -> Result<Vec<ParkedStream>, EngineError>;
 
-    /// Writes a parked stream's rows and lets it go, or says from where on it is parked now, in one transaction that
-    /// holds the checkpoint still. `false` where the stream is not parked there any more, or the checkpoint has passed
-    /// an event of it that the rows have not seen: nothing was written.
+    /// Writes a parked stream's rows and unparks the stream, or stores the new position from which it is parked, in one
+    /// transaction that locks the checkpoint. Returns `false` and writes nothing if the stream is no longer parked at
+    /// that position, or if the checkpoint has passed an event of the stream that the rows do not include.
     async fn write_parked_retry(&self, replay: &ParkedRetry<'_>) -> Result<bool, EngineError>;
 
     // ---- generations of read models --------------------------------------------------------------------------------
 
-    /// All of them, by name.
+    /// Returns all generations, ordered by name.
     async fn generations(&self) -> Result<Vec<Generation>, EngineError>;
 
-    /// Writes down new generations, all at once, at the log's beginning; those that are there, or whose shape has one
-    /// in that state, are left as they are.
+    /// Creates generations, all in one transaction, with checkpoints at the start of the log. A generation that already
+    /// exists, or whose schema already has a generation in that state, is left unchanged.
     async fn create_generations(&self, generations: &[NewGeneration]) -> Result<(), EngineError>;
 
-    /// Creates tables where they are not there, without their indexes. Tables of an earlier release that are there are
-    /// stored from now on as this one stores them.
+    /// Creates missing tables, without their indexes. Existing tables of an earlier release get the storage settings of
+    /// this release.
     async fn create_tables(&self, tables: &[Table]) -> Result<(), EngineError>;
 
-    /// Creates the tables' indexes where they are not there, that of the key too where it is one.
+    /// Creates missing indexes of the tables, including the key's index if the key is built as one.
     async fn create_indexes(&self, tables: &[Table]) -> Result<(), EngineError>;
 
-    /// Moves a generation from one state of its making to the next. `false` where it is in another state, or gone.
+    /// Advances a generation to the next build state. Returns `false` if it is in another state or does not exist.
     async fn advance_generation(
         &self,
         table: Table,
@@ -265,21 +266,22 @@ pub trait Engine: Debug + Send + Sync + 'static {
         to: &GenerationState,
     ) -> Result<bool, EngineError>;
 
-    /// Makes a joining generation the live one of its shape, and retires the one before, in one transaction. `false`
-    /// where it is not joining, or has seen less than the one before: nothing changed.
+    /// Swaps in a joining generation and retires the previous live one of its schema, in one transaction. Returns
+    /// `false` and changes nothing if the generation is not joining, or if its checkpoint is behind that of the
+    /// previous one.
     async fn swap_live_generation(&self, table: Table) -> Result<bool, EngineError>;
 
-    /// Forgets a generation that is not live, and drops its tables with what is parked of them. `false` where it became
-    /// live, or is gone.
+    /// Deletes a generation that is not live, and drops its tables and its parked streams. Returns `false` if the
+    /// generation is live or does not exist.
     async fn drop_generation(&self, generation: &Generation) -> Result<bool, EngineError>;
 
-    /// How many rows a table has.
+    /// Returns the number of rows in a table.
     async fn count_rows(&self, table: Table) -> Result<u64, EngineError>;
 
-    /// How many streams of a type began at or before a position.
+    /// Returns the number of streams of a type whose first event is at or before a position.
     async fn count_streams(&self, stream_type: &str, upto: u64) -> Result<u64, EngineError>;
 
-    /// What these streams have after their first events and up to a position.
+    /// Returns the remaining events of these streams: those after the first event, up to a position.
     async fn stream_tails(
         &self,
         streams: &[StreamId],
@@ -288,31 +290,31 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     // ---- checkpoints -----------------------------------------------------------------------------------------------
 
-    /// A subscription's checkpoint; position 0 and 32 zero bytes where it has none.
+    /// Returns a subscription's checkpoint; position 0 and 32 zero bytes if it has none.
     async fn checkpoint(&self, subscription: &str) -> Result<Checkpoint, EngineError>;
 
     // ---- subscriptions ---------------------------------------------------------------------------------------------
 
-    /// Remembered values by id, in no order; those that are not there are left out.
+    /// Returns policy memory by id, in no particular order. Ids that do not exist are left out.
     async fn policy_memory(&self, ids: &[Uuid]) -> Result<Vec<MemoryEntry>, EngineError>;
 
-    /// The timers that fall due first, in order, at most `limit`.
+    /// Returns the timers with the earliest due times, in order, at most `limit`.
     async fn due_timers(&self, limit: u32) -> Result<Vec<MemoryEntry>, EngineError>;
 
-    /// Writes what a subscription remembers and moves its checkpoint in one transaction, by compare-and-set on the old
-    /// checkpoint. `false` where another had moved it: nothing was written.
+    /// Writes policy memory and advances the subscription's checkpoint in one transaction, by compare-and-set on the
+    /// old checkpoint. Returns `false` and writes nothing if the checkpoint is superseded.
     async fn write_policy_memory(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError>;
 
-    /// The effects that were refused for good, latest first, at most `limit`.
+    /// Returns the permanently rejected effects, latest first, at most `limit`.
     async fn rejected_effects(&self, limit: u32) -> Result<Vec<RejectedEffect>, EngineError>;
 
     // ---- relays --------------------------------------------------------------------------------------------------
 
-    /// How far the relay `name` is; `None` before its first start.
+    /// Returns the checkpoint of the relay `name`; `None` before its first start.
     async fn relay_checkpoint(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError>;
 
-    /// Moves the relay `name`, by compare-and-set on where it stood (`None`: nowhere yet). `false` where another had
-    /// moved it.
+    /// Advances the checkpoint of the relay `name`, by compare-and-set on `from` (`None`: no checkpoint yet). Returns
+    /// `false` if the checkpoint is superseded.
     async fn advance_relay(
         &self,
         name: &str,
@@ -322,7 +324,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     // ---- leases --------------------------------------------------------------------------------------------------
 
-    /// Takes or renews these leases for `ttl`, by the database's clock. Returns those that `holder` holds now.
+    /// Acquires or renews these leases for `ttl`, by the database's clock. Returns the leases that `holder` now holds.
     async fn acquire_leases(
         &self,
         names: &[String],
@@ -330,18 +332,18 @@ pub trait Engine: Debug + Send + Sync + 'static {
         ttl: Duration,
     ) -> Result<Vec<String>, EngineError>;
 
-    /// Gives the leases back that `holder` holds.
+    /// Releases all leases of `holder`.
     async fn release_leases(&self, holder: Uuid) -> Result<(), EngineError>;
 
-    /// Whether somebody holds the lease `name`.
+    /// Returns whether any node holds the lease `name`.
     async fn is_leased(&self, name: &str) -> Result<bool, EngineError>;
 
     /// Closes all connections.
     async fn close(&self);
 }
 
-/// How many positions one page of the log looks at, at the most.
+/// Maximum number of positions that one page of the log covers.
 pub const MAX_POSITIONS_PER_PAGE: u64 = 100_000;
 
-/// How much one page of the log holds in memory: events may be 256 KiB each.
+/// Size of one page of the log in memory, in bytes; a single event may have 256 KiB.
 pub const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;

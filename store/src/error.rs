@@ -1,39 +1,39 @@
-//! What goes wrong at rest.
+//! Errors of the store and of the database engines.
 
 use crate::log::HeldReservation;
 use roentgen_domain::ids::StreamId;
 
-/// An error with all its sources, for the log.
+/// Formats an error with all its sources, for the application log.
 pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
     sources.fold(error.to_string(), |text, error| format!("{text}: {error}"))
 }
 
-/// Why an engine's call failed.
+/// Why a call of an engine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The connection broke: whether the call took effect is not known.
+    /// The connection was lost. It is unknown whether the call took effect.
     #[error("database connection lost")]
     ConnectionLost(#[source] sqlx::Error),
-    /// Not now: a time-out, a lock, a shutdown, no connection. Nothing took effect.
+    /// A timeout, a lock, a shutdown or no connection. Nothing took effect.
     #[error("database unavailable")]
     Unavailable(#[source] sqlx::Error),
-    /// The database refuses this statement and will again. Nothing took effect.
+    /// The database rejects this statement and would reject it again. Nothing took effect.
     #[error("database rejected the statement")]
     Rejected(#[source] sqlx::Error),
-    /// What is asked for is in an archive, or begins there.
+    /// The requested positions are archived, or start in an archive.
     #[error("positions below {past_position} are archived")]
     Archived {
-        /// The first position that is not archived.
+        /// First position that is not archived.
         past_position: u64,
     },
-    /// What is stored is not what can be stored.
+    /// Stored data cannot be right.
     #[error("corrupt stored data: {0}")]
     Corrupt(#[from] Corruption),
-    /// The read model of this name is in the making, and there is none before it.
+    /// The read model of this name is being built and has no live generation yet.
     #[error("read model {0} is being built")]
     ReadModelNotReady(&'static str),
-    /// A patient has a registered key that is neither there nor has a tombstone. Nothing took effect.
+    /// A registered key of a patient neither exists nor has a tombstone. Nothing took effect.
     #[error("a patient's key is missing")]
     KeyMissing,
 }
@@ -41,65 +41,65 @@ pub enum EngineError {
 /// What is wrong with stored data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Corruption {
-    /// A column holds a value its type does not allow.
+    /// A column has a value that its type does not allow.
     #[error("column {column} at position {position}")]
     Column {
-        /// Its name.
+        /// Column name.
         column: &'static str,
-        /// Where, or 0 outside the log.
+        /// Position of the event; 0 outside the log.
         position: u64,
     },
-    /// An answer of the append function has another shape than it promises.
+    /// The result of the function `log_append` does not have the specified form.
     #[error("unexpected result from log_append")]
     AppendResult,
 }
 
-/// Why a store's call failed.
+/// Why a call of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A stream was not at the expected version. Nothing was written.
     #[error("stream {stream_id} is at version {actual}")]
     Conflict {
-        /// Which stream.
+        /// Stream id.
         stream_id: StreamId,
-        /// The version it is at.
+        /// Current version of the stream.
         actual: u64,
     },
-    /// A claim was taken before. Nothing was written.
+    /// The key of a reservation is already taken. Nothing was written.
     #[error("reservation key already taken")]
     KeyTaken(HeldReservation),
-    /// A patient got a key in the meantime. Nothing was written.
+    /// A key was created for the patient concurrently. Nothing was written.
     #[error("patient key already exists")]
     PatientKeyExists,
-    /// The queue is full, the deadline passed before sending, or database unavailable. Nothing was written.
+    /// The queue is full, the deadline passed before sending, or the database is unavailable. Nothing was written.
     #[error("not available: {0}")]
     Unavailable(Unavailable),
-    /// The batch was sent, its answer lost, and the deadline passed before the outcome could be found out.
+    /// The batch was sent, its response was lost, and the deadline passed before the outcome was known.
     #[error("append outcome unknown")]
     OutcomeUnknown,
-    /// An event is longer than [`MAX_EVENT_BYTES`](crate::log::MAX_EVENT_BYTES).
+    /// An event exceeds [`MAX_EVENT_BYTES`](crate::log::MAX_EVENT_BYTES).
     #[error("event of {bytes} bytes exceeds the limit of 262144 bytes")]
     EventTooLarge {
-        /// Its size.
+        /// Size of the event, in bytes.
         bytes: usize,
     },
-    /// The database's own failure.
+    /// The database failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// A stored event cannot be read.
     #[error("stream {stream_id}, version {version}: {source}")]
     Unreadable {
-        /// Which stream.
+        /// Stream id.
         stream_id: StreamId,
-        /// Which event.
+        /// Version of the event.
         version: u64,
-        /// Why.
+        /// Why the event cannot be read.
         source: crate::codec::EventReadError,
     },
-    /// An event cannot be stored as it is. Nothing was written.
+    /// An event cannot be encoded for storage. Nothing was written.
     #[error(transparent)]
     Unwritable(#[from] crate::codec::EventWriteError),
-    /// Keys.
+    /// A key lookup failed.
     #[error(transparent)]
     Keys(#[from] crate::keys::KeyError),
 }
@@ -111,7 +111,7 @@ impl From<roentgen_domain::EncodeError> for StoreError {
 }
 
 impl StoreError {
-    /// Whether it is about a patient's key that is neither there nor has a tombstone.
+    /// Returns whether the cause is a patient key that neither exists nor has a tombstone.
     pub const fn is_missing_key(&self) -> bool {
         use crate::codec::EventReadError;
         use crate::keys::{KeyError, SealError};
@@ -127,22 +127,22 @@ impl StoreError {
     }
 }
 
-/// Why an append was not tried.
+/// Why a call was not attempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// Too much waits already.
+    /// The append queue is full.
     #[error("the append queue is full")]
     QueueFull,
-    /// It waited past its deadline.
+    /// The append passed its deadline in the queue.
     #[error("timed out in the append queue")]
     Deadline,
-    /// The process is stopping.
+    /// The process is shutting down.
     #[error("event log is closing")]
     Closing,
     /// The database cannot be reached.
     #[error("database unavailable")]
     Database,
-    /// The tenant's other requests take its share of the database.
+    /// Other requests of the tenant use up the tenant's share of the database.
     #[error("the tenant's share of the database is used up")]
     Crowded,
 }

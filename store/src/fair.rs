@@ -1,9 +1,9 @@
-//! A fair share of something scarce: connections that read, room in a queue, places of waiting readers.
+//! Fair sharing of a scarce resource: database readers, room in a queue, places for waiting readers.
 //!
-//! A [`FairShare`] lends units to parties. While units are free, a party alone gets all of them. When callers wait, the
-//! party that holds least is served first, and among equals the one that was served longest ago: turns go round. A
-//! reserve beyond the shared units is for parties that hold little, so that whoever has nothing yet need not wait until
-//! a party that has everything returns some of it. Waiting is bounded: in count for each party, in time for each
+//! A [`FairShare`] lends units to owners. While units are free, a single owner can have all of them. When callers wait,
+//! the owner that holds the fewest units is served first; among equals, the one that was served least recently. A
+//! reserve beyond the shared units is for owners that hold few units, so that an owner without units need not wait for
+//! one that holds all of them. Waiting is bounded: by the number of callers of each owner, and by a deadline of each
 //! caller.
 
 mod queue;
@@ -19,39 +19,39 @@ use queue::{Admission, Queue, Ticket};
 /// The owner of a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ShareOwner {
-    /// A tenant's callers.
+    /// The callers of a tenant.
     Tenant(TenantId),
-    /// The system itself: policies, and operators, who belong to no tenant.
+    /// The system: policies and operators, which belong to no tenant.
     System,
 }
 
-/// How much there is, and who may have it.
+/// The units of a resource and the rules for lending them.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Units for everybody.
+    /// Units available to all owners.
     pub shared: usize,
-    /// Units beyond those, for parties that hold little.
+    /// Additional units, for owners that hold few units.
     pub reserve: usize,
-    /// How many units a party may hold, the wanted ones included, to take from the reserve.
+    /// Maximum number of units that an owner may hold, including the requested ones, to use the reserve.
     pub little: usize,
-    /// How many callers of one party may wait.
+    /// Maximum number of waiting callers per owner.
     pub waiting: usize,
 }
 
-/// The share is used up: too many callers of the party wait already, or the deadline passed.
+/// The share of the owner is used up: too many of its callers wait already, or the deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the share of {0} is used up")]
 pub struct ShareExhausted(&'static str);
 
-/// Lends units to parties. Clones lend the same units.
+/// Lends units to owners. Clones lend the same units.
 #[derive(Debug, Clone)]
 pub struct FairShare {
-    /// The label of its metrics.
+    /// Label of its metrics.
     name: &'static str,
     queue: Arc<Mutex<Queue<oneshot::Sender<()>>>>,
 }
 
-/// Borrowed units, returned when this is dropped.
+/// Borrowed units, returned on drop.
 #[derive(Debug)]
 pub struct Share {
     of: FairShare,
@@ -60,7 +60,7 @@ pub struct Share {
 }
 
 impl FairShare {
-    /// Nothing is lent yet.
+    /// Creates a share with all units free. `name` is the label of its metrics.
     pub fn new(name: &'static str, limits: Limits) -> Self {
         Self {
             name,
@@ -68,10 +68,11 @@ impl FairShare {
         }
     }
 
-    /// Borrows units, when it is the party's turn. More units than are shared count as all of them.
+    /// Borrows units when it is the owner's turn. A request for more than the shared units counts as one for all of
+    /// them.
     ///
     /// # Errors
-    /// [`ShareExhausted`] at once if too many callers of the party wait, and at the deadline.
+    /// [`ShareExhausted`], immediately if too many callers of the owner wait already, otherwise at the deadline.
     pub async fn enter(
         &self,
         party: ShareOwner,
@@ -95,10 +96,10 @@ impl FairShare {
         }
     }
 
-    /// Borrows units, if it is the party's turn now.
+    /// Borrows units if they are available to the owner now.
     ///
     /// # Errors
-    /// [`ShareExhausted`] if the units are not free, or others are before the party.
+    /// [`ShareExhausted`] if the units are not free, or if other callers are served first.
     pub fn try_enter(&self, party: ShareOwner, units: usize) -> Result<Share, ShareExhausted> {
         let granted = self.queue().take(party, units);
         granted
@@ -106,7 +107,7 @@ impl FairShare {
             .ok_or_else(|| self.crowded())
     }
 
-    /// How many units are lent.
+    /// Returns the number of units lent.
     pub fn lent_units(&self) -> usize {
         self.queue().used()
     }
@@ -142,7 +143,7 @@ impl FairShare {
     }
 }
 
-/// A caller that is gone returns its units when its [`WaitingCaller`] is dropped.
+/// Ignores a failed send: a cancelled caller returns its units when its [`WaitingCaller`] is dropped.
 fn tell(granted: oneshot::Sender<()>) {
     let _ = granted.send(());
 }
@@ -153,14 +154,14 @@ impl Drop for Share {
     }
 }
 
-/// A caller in the queue. If it is dropped, its place is given up, or its units if they were granted meanwhile.
+/// A caller in the queue. On drop it leaves the queue, or returns its units if they were granted already.
 struct WaitingCaller<'a> {
     of: &'a FairShare,
     ticket: Option<Ticket>,
 }
 
 impl WaitingCaller<'_> {
-    /// The units that were granted.
+    /// Returns the granted units.
     fn share(&mut self) -> Option<Share> {
         let ticket = self.ticket.take()?;
         Some(self.of.lent(ticket.party, ticket.units))
@@ -174,7 +175,7 @@ impl Drop for WaitingCaller<'_> {
         };
         let was_granted = !self.of.queue().withdraw(&ticket);
         let units = if was_granted { ticket.units } else { 0 };
-        // Also without units: the caller behind this one may be next now.
+        // Also without units: the next caller in the queue may be served now.
         self.of.back(ticket.party, units);
     }
 }

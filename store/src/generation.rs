@@ -1,7 +1,8 @@
-//! Generations: the fillings of a read model's shape, of which one is read and another may be in the making.
+//! Generations of read models: the tables of one schema, which are built, swapped in, retired and dropped.
 //!
-//! `filling -> indexing -> verifying -> joining -> live -> retired`; a comparison with the log that fails ends in
-//! `failed`. Of a shape (model and version) at most one generation is live, and at most one in the making.
+//! The states are `filling -> indexing -> verifying -> joining -> live -> retired`; if the comparison with the log
+//! fails, the state becomes `failed`. A schema (model and version) has at most one live generation and at most one
+//! being built.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,63 +13,64 @@ use crate::engine::Engine;
 use crate::error::{Corruption, EngineError};
 use crate::read_model::{Checkpoint, ReadModel, Table};
 
-/// A filling of a read model's shape, as the database keeps it.
+/// A generation of a read model's schema, as stored in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generation {
-    /// Its table.
+    /// Name of its table.
     pub name: String,
-    /// The model's name.
+    /// Name of the read model.
     pub model: String,
-    /// The shape's version.
+    /// Schema version.
     pub version: u32,
-    /// Counted from 1 for each shape.
+    /// Number of the generation within its schema, from 1.
     pub generation: u32,
-    /// All its tables: that of the model, and what lies beside it.
+    /// Names of all its tables: that of the read model first, then any additional ones.
     pub tables: Vec<String>,
-    /// Where it is.
+    /// State of the generation.
     pub state: GenerationState,
-    /// The last event it has seen; while it is filled, of those that begin a stream.
+    /// Last event processed. During the backfill, it is the last first event of a stream that was processed.
     pub checkpoint: Checkpoint,
 }
 
 impl Generation {
-    /// Whether it is of this shape.
+    /// Returns whether the generation has this model's schema.
     pub fn matches(&self, model: &ReadModel) -> bool {
         self.model == model.name && self.version == model.version
     }
 }
 
-/// Where a generation is.
+/// The state of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GenerationState {
-    /// It is folded from the log's beginning, without indexes: each stream when it begins, with all that it has up to a
-    /// position, so that every row is written once.
+    /// Backfill from the start of the log, without indexes. Each stream is folded at its first event with all its
+    /// events up to the backfill target, so that every row is written once.
     Filling {
-        /// The log's end when it was asked for.
+        /// Backfill target: the head of the log when the rebuild was requested.
         upto: u64,
     },
-    /// Its indexes are built.
+    /// Its indexes are being built.
     Indexing,
-    /// Its rows are compared with their streams, folded in two goes.
+    /// Its rows are compared with their streams, which are folded in two passes.
     Verifying {
-        /// How many streams were compared.
+        /// Number of streams compared.
         checked: u64,
     },
-    /// It is whole, and follows the log until it takes the place of the one before.
+    /// It is complete, and follows the log until it is swapped in.
     Joining,
-    /// It is read, and projected with the others.
+    /// It serves reads and is projected with the other live read models.
     Live,
-    /// Another took its place. It is kept until it is dropped.
+    /// Another generation replaced it. It is retained until it is dropped.
     Retired,
-    /// A row was not what its stream makes, or the log's beginning is archived. It is kept until it is dropped.
+    /// A row differed from the fold of its stream, or the start of the log is archived. It is retained until it is
+    /// dropped.
     Failed {
-        /// Which, and how; without PHI.
+        /// Which row failed and how, without PHI.
         reason: String,
     },
 }
 
 impl GenerationState {
-    /// Whether it is in the making.
+    /// Returns whether the generation is being built.
     pub const fn is_building(&self) -> bool {
         match self {
             Self::Filling { .. } | Self::Indexing | Self::Verifying { .. } | Self::Joining => true,
@@ -76,7 +78,7 @@ impl GenerationState {
         }
     }
 
-    /// Its name in the database.
+    /// Returns the name of the state in the database.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Filling { .. } => "filling",
@@ -89,7 +91,7 @@ impl GenerationState {
         }
     }
 
-    /// How far it is to be filled, as the database keeps it.
+    /// Returns the backfill target as stored in the database; 0 in other states.
     pub(crate) const fn upto(&self) -> u64 {
         match self {
             Self::Filling { upto } => *upto,
@@ -102,7 +104,7 @@ impl GenerationState {
         }
     }
 
-    /// How many streams were compared, as the database keeps it.
+    /// Returns the number of streams compared as stored in the database; 0 in other states.
     pub(crate) const fn checked(&self) -> u64 {
         match self {
             Self::Verifying { checked } => *checked,
@@ -115,7 +117,7 @@ impl GenerationState {
         }
     }
 
-    /// Why it failed.
+    /// Returns why the generation failed, if it did.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Failed { reason } => Some(reason),
@@ -155,7 +157,7 @@ impl fmt::Display for GenerationState {
     }
 }
 
-/// Names of tables, as the database keeps them; they become part of statements, so that nothing else passes for one.
+/// Parses stored names of tables. The names become part of SQL statements, so any other characters are rejected.
 pub(crate) fn parse_tables(text: &str) -> Result<Vec<String>, EngineError> {
     let is_name = |text: &str| {
         let of_a_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
@@ -177,16 +179,16 @@ fn damaged(column: &'static str) -> EngineError {
     .into()
 }
 
-/// A generation that is about to be.
+/// A generation to be created.
 #[derive(Debug, Clone)]
 pub struct NewGeneration {
-    /// Its tables, that of the model first.
+    /// Its tables; that of the read model first.
     pub tables: Vec<Table>,
-    /// [`GenerationState::Live`], or [`GenerationState::Filling`] up to the log's end.
+    /// [`GenerationState::Live`], or [`GenerationState::Filling`] with the head of the log as target.
     pub state: GenerationState,
 }
 
-/// Which table this process reads of each model.
+/// The live table of each read model, as this process knows them.
 #[derive(Debug)]
 pub struct LiveTables(watch::Sender<HashMap<&'static str, Table>>);
 
@@ -197,7 +199,7 @@ impl Default for LiveTables {
 }
 
 impl LiveTables {
-    /// From now on these are read.
+    /// Sets the live tables.
     pub fn set(&self, tables: impl IntoIterator<Item = Table>) {
         let tables = tables
             .into_iter()
@@ -221,10 +223,11 @@ impl LiveTables {
     }
 }
 
-/// The table that is read of a model. A process that projects nothing looks when it first needs to know.
+/// Returns the live table of a read model. A process without a projector reads it from the database on first use.
 ///
 /// # Errors
-/// [`EngineError::ReadModelNotReady`] where there is none yet.
+///
+/// [`EngineError::ReadModelNotReady`] if the read model has no live table yet.
 pub(crate) async fn live_table<E: Engine + ?Sized>(
     engine: &E,
     model: &'static ReadModel,
@@ -235,7 +238,7 @@ pub(crate) async fn live_table<E: Engine + ?Sized>(
     }
 }
 
-/// The same, as the database says now: the table that was read before may be dropped.
+/// Reads the live table from the database; `None` if it is still `before`. A table that was live may be dropped.
 pub(crate) async fn refresh_live_table<E: Engine + ?Sized>(
     engine: &E,
     before: Table,

@@ -1,10 +1,10 @@
 //! Patient keys and sealed PHI.
 //!
-//! An event's PHI members are one JSON object, sealed under the patient's key with AES-256-GCM (NIST SP 800-38D), a
-//! random nonce, and the stream id and version as associated data. A sealed part names the key that sealed it. What was
-//! sealed under a key that has a tombstone reads as erased, also when the patient has a new key by now; a key that is
-//! neither there nor has a tombstone is missing, which is an error and never an erasure. Patient keys are stored
-//! wrapped by the master key.
+//! The PHI members of an event are one JSON object, sealed with the patient's key by AES-256-GCM (NIST SP 800-38D),
+//! with a random nonce and the stream id and version as associated data. A sealed part contains the id of its key. PHI
+//! sealed with a key that has a tombstone reads as erased, even if the patient has a new key. A key that neither exists
+//! nor has a tombstone is missing, which is an error and never an erasure. Patient keys are stored wrapped by the
+//! master key.
 
 mod form;
 mod held;
@@ -37,53 +37,53 @@ pub use tie::{KeyBinding, KeyMismatch, misfit};
 /// Why a sealed part cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// Not the form of a sealed part.
+    /// The bytes do not have the format of a sealed part.
     #[error("malformed sealed PHI")]
     Malformed,
-    /// The key is the right one, and the bytes are not what it sealed.
+    /// The key is the right one, but the bytes are not what it sealed.
     #[error("sealed PHI failed authentication")]
     Tampered,
-    /// The part names a key that is neither there nor has a tombstone.
+    /// The key named by the part neither exists nor has a tombstone.
     #[error("the key of a sealed part is missing")]
     KeyMissing,
 }
 
-/// Why keys cannot be had.
+/// Why keys are not available.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// Log, keys and master key do not belong together.
     #[error(transparent)]
     Misfit(#[from] KeyMismatch),
-    /// Not 32 bytes of base64.
+    /// The text is not 32 bytes in base64.
     #[error("master key must be 32 bytes, base64-encoded")]
     MalformedMasterKey,
-    /// Too few distinct bytes for random ones.
+    /// The key has fewer distinct bytes than a random key.
     #[error("the master key is weak: {WEAK}")]
     MasterKeyWeak,
-    /// A patient has a key in the log's list that is neither there nor has a tombstone.
+    /// A patient's key in the log's key register neither exists nor has a tombstone.
     #[error("a patient's key is missing")]
     Missing,
-    /// A wrapped key does not open under the master key.
+    /// A wrapped key cannot be unwrapped with the master key.
     #[error("patient key cannot be unwrapped")]
     CorruptPatientKey,
-    /// A secret does not open under the master key, its tenant and its id.
+    /// A secret cannot be opened with the master key, its tenant and its id.
     #[error("secret cannot be decrypted")]
     CorruptSecret,
-    /// The look-up was given up on.
+    /// The lookup was cancelled by the shutdown.
     #[error("key lookup is shutting down")]
     Closing,
-    /// The database's own failure.
+    /// The database failed.
     #[error(transparent)]
     Engine(#[from] Arc<EngineError>),
 }
 
-/// What a weak key lacks.
+/// Requirement that a weak key does not meet.
 pub const WEAK: &str = "it must have at least 16 distinct bytes";
 
 const MIN_DISTINCT_BYTES: usize = 16;
 
-/// Whether a secret has fewer distinct bytes than random ones have: a default, a repeated letter, a word. Random bytes
-/// in hexadecimal may lack a digit or two, so of those the bytes that they stand for count as well.
+/// Returns whether a secret has fewer distinct bytes than a random one: a default, a repeated letter, a word. Random
+/// bytes in hexadecimal may lack a digit or two, so the decoded bytes of a hexadecimal secret count as well.
 pub fn is_weak(secret: &[u8]) -> bool {
     let is_hex = secret.iter().all(u8::is_ascii_hexdigit);
     let pairs = secret.chunks(2).map(<[u8]>::to_ascii_lowercase);
@@ -95,12 +95,12 @@ fn distinct<T: Ord>(things: impl Iterator<Item = T>) -> usize {
     things.collect::<BTreeSet<T>>().len()
 }
 
-/// Makes 32 random bytes that are fit for a key.
+/// Generates a random key of 32 bytes.
 pub fn random_key() -> [u8; 32] {
     Key::<Aes256Gcm>::generate().into()
 }
 
-/// The key that wraps patient keys and seals secrets, and from which the viewer's key is derived: 32 bytes.
+/// The master key, 32 bytes: it wraps patient keys and seals secrets, and the viewer key is derived from it.
 #[derive(Clone)]
 pub struct MasterKey {
     cipher: Arc<Aes256Gcm>,
@@ -120,7 +120,7 @@ impl MasterKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::MalformedMasterKey`] if it is not that, or weak.
+    /// [`KeyError::MalformedMasterKey`] if the text is malformed, [`KeyError::MasterKeyWeak`] if the key is weak.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let bytes = STANDARD
             .decode(text.trim())
@@ -143,37 +143,37 @@ impl MasterKey {
         })
     }
 
-    /// A new one, base64.
+    /// Generates a master key, base64-encoded.
     pub fn generate() -> String {
         STANDARD.encode(Key::<Aes256Gcm>::generate())
     }
 
-    /// Tells two master keys apart without telling the key.
+    /// Returns a fingerprint that distinguishes master keys without revealing the key.
     pub const fn fingerprint(&self) -> &[u8] {
         &self.fingerprint
     }
 
-    /// The key that signs viewer tokens: derived, so that nodes that share a database agree on it.
+    /// Returns the key that signs viewer tokens. It is derived, so that all nodes of a database have the same one.
     pub const fn viewer_key(&self) -> &[u8; 32] {
         &self.viewer
     }
 
-    /// What authenticates the cursors of lists, under a key that is derived. A cursor need not outlast the master key.
+    /// Returns the MAC that authenticates list cursors, with a derived key. A cursor need not outlive the master key.
     pub const fn cursor_mac(&self) -> &Hmac<Sha256> {
         &self.cursors
     }
 
-    /// Seals a secret for the place `context` stands for.
+    /// Seals a secret, with `context` as associated data.
     pub(crate) fn seal_secret(&self, secret: &[u8], context: &[u8; 32]) -> Vec<u8> {
         encrypt(&self.cipher, secret, context)
     }
 
-    /// The secret, where this key sealed it for this place.
+    /// Opens a secret; `None` if it was not sealed with this key and context.
     pub(crate) fn open_secret(&self, sealed: &[u8], context: &[u8; 32]) -> Option<Vec<u8>> {
         decrypt(&self.cipher, sealed, context)
     }
 
-    /// Whether this key opens a patient's key.
+    /// Returns whether this key unwraps a patient's key.
     pub fn opens(&self, key: &NewPatientKey) -> bool {
         let patient = (key.tenant_id, key.patient_id);
         self.unwrap(patient, &key.wrapped, Instant::now()).is_ok()
@@ -183,7 +183,7 @@ impl MasterKey {
         encrypt(&self.cipher, key, &wrapping_context(patient, key_id))
     }
 
-    /// The key that `stored` wraps, which was in the database at `seen` or later.
+    /// Unwraps the key in `stored`, which was in the database at `seen` or later.
     fn unwrap(
         &self,
         patient: Patient,
@@ -203,7 +203,7 @@ impl MasterKey {
     }
 }
 
-/// Two steps: the first derives a key for this purpose alone.
+/// Derives the MAC in two steps: the first derives a key for this purpose only.
 fn cursor_mac(master: [u8; 32]) -> Result<Hmac<Sha256>, KeyError> {
     let mut key = mac_under(&master)?;
     key.update(b"roentgen.cursors.1");
@@ -237,7 +237,7 @@ fn concat(parts: [[u8; 16]; 3]) -> [u8; 48] {
 
 const NONCE_LEN: usize = 12;
 
-/// Nonce, then ciphertext with its tag.
+/// Encrypts with a random nonce. Returns the nonce, then the ciphertext with its tag.
 fn encrypt(cipher: &Aes256Gcm, plain: &[u8], context: &[u8]) -> Vec<u8> {
     let nonce = Nonce::generate();
     let sealed = cipher
@@ -266,7 +266,7 @@ fn decrypt(cipher: &Aes256Gcm, sealed: &[u8], context: &[u8]) -> Option<Vec<u8>>
         .ok()
 }
 
-/// One patient's data key.
+/// The data key of a patient.
 #[derive(Clone)]
 pub struct PatientKey {
     key_id: Uuid,
@@ -302,14 +302,14 @@ impl PatientKey {
         )
     }
 
-    /// When the database was asked for the key, or when the key was made. From then on the key, and whatever it opened,
-    /// is used for [`KEY_CACHE_TTL`].
+    /// Returns when the key was requested from the database, or when it was generated. The key, and everything it
+    /// opened, is used for [`KEY_CACHE_TTL`] from then on.
     pub const fn seen(&self) -> Instant {
         self.seen
     }
 
-    /// Seals the PHI of the event at `version` of `stream_id`: the header that says which key sealed which members (see
-    /// `keys/form.rs`), nonce (12 bytes), ciphertext, tag (16).
+    /// Seals the PHI of the event at `version` of `stream_id`. Returns the header, which names the key and the sealed
+    /// members (see `keys/form.rs`), the nonce (12 bytes), the ciphertext and the tag (16 bytes).
     pub fn seal(&self, phi: &[u8], stream_id: StreamId, version: u64) -> Vec<u8> {
         self.seal_with(&Header::new(self.key_id, phi), phi, stream_id, version)
     }
@@ -324,7 +324,7 @@ impl PatientKey {
     ///
     /// # Errors
     ///
-    /// [`SealError::Malformed`] or [`SealError::Tampered`] if the bytes are not what was sealed at this stream and
+    /// [`SealError::Malformed`] or [`SealError::Tampered`] if the bytes are not what was sealed for this stream and
     /// version.
     pub fn open(
         &self,
@@ -347,14 +347,14 @@ impl PatientKey {
     }
 }
 
-/// The id of the key that sealed a part.
+/// Returns the id of the key that sealed a part.
 fn key_id_of(sealed: &[u8]) -> Result<Uuid, SealError> {
     let (_, rest) = sealed.split_first().ok_or(SealError::Malformed)?;
     let (key_id, _) = rest.split_first_chunk::<16>().ok_or(SealError::Malformed)?;
     Ok(Uuid::from_bytes(*key_id))
 }
 
-/// The id of the key that sealed an event's part; `None` if the part is out of form.
+/// Returns the id of the key that sealed an event's PHI; `None` if the sealed part is malformed.
 pub fn sealing_key(sealed: &[u8]) -> Option<Uuid> {
     key_id_of(sealed).ok()
 }

@@ -1,8 +1,9 @@
-//! Who leads: the node that runs policies and relay, and the node that projects a read model's table.
+//! Leases: the right of one node to run policies and relay, or to project a table of a read model.
 //!
-//! A lease by the database's clock. Holding it is a matter of efficiency, not of safety: whatever a leader does is
-//! fenced by a compare-and-set on its checkpoint, so that a paused holder that wakes up does no harm. A node asks for
-//! all its leases at once, and as a rule one node holds all of them; nodes of two releases have tables of their own.
+//! Leases expire by the database's clock. Holding a lease is a matter of efficiency, not of safety: all writes of a
+//! leader are fenced by compare-and-set on its checkpoint, so that a paused holder that resumes does no harm. A node
+//! requests all its leases at the same time, and usually one node holds all of them. Nodes of two releases project
+//! different tables and hold different leases.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,14 +18,15 @@ use crate::engine::Engine;
 use crate::error::error_chain;
 use crate::lifecycle::BackgroundTasks;
 
-/// How long a lease lasts without renewal; another node takes over this long after a death, and one renewal.
+/// Duration of a lease without renewal. After a node dies, another one takes over within this time plus one renewal
+/// interval.
 const TTL: Duration = Duration::from_secs(4);
 const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The lease of policies and relay.
+/// Name of the lease for policies and relay.
 pub const LEADER: &str = "leader";
 
-/// The leases that this node asks for, and those that it holds, as of now.
+/// The leases that this node requests, and those that it holds now.
 #[derive(Debug, Clone)]
 pub struct Leases {
     scope: &'static str,
@@ -32,8 +34,8 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// Starts asking for leases, and renewing them. In the database their names stand behind `scope`, which is empty
-    /// where nodes are to tell who leads among themselves.
+    /// Starts acquiring and renewing leases. In the database, `scope` precedes each name; it is empty if all nodes of
+    /// the database compete for the leases.
     pub fn start(
         engine: Arc<dyn Engine>,
         scope: &'static str,
@@ -51,12 +53,12 @@ impl Leases {
         Self { scope, held }
     }
 
-    /// Whether this node holds the lease.
+    /// Returns whether this node holds the lease `name`.
     pub fn holds(&self, name: &str) -> bool {
         self.held.borrow().contains(&self.named(name))
     }
 
-    /// One of them by itself.
+    /// Returns the state of a single lease.
     pub fn leadership(&self, name: &str) -> Leadership {
         Leadership {
             name: self.named(name),
@@ -64,19 +66,19 @@ impl Leases {
         }
     }
 
-    /// Waits until this node holds others than when this was last asked.
+    /// Waits until the set of leases held changes.
     pub async fn changed(&mut self) {
         if self.held.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Whether this node holds others than when [`Self::changed`] or [`Self::mark_seen`] was last asked.
+    /// Returns whether the set of leases held has changed since the last [`Self::changed`] or [`Self::mark_seen`].
     pub fn has_changed(&self) -> bool {
         self.held.has_changed().unwrap_or(false)
     }
 
-    /// What is held now is known.
+    /// Marks the current set of leases as seen.
     pub fn mark_seen(&mut self) {
         self.held.mark_unchanged();
     }
@@ -86,7 +88,7 @@ impl Leases {
     }
 }
 
-/// Whether this node holds one lease, as of now.
+/// The state of one lease: whether this node holds it now.
 #[derive(Debug, Clone)]
 pub struct Leadership {
     name: String,
@@ -94,12 +96,12 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    /// Whether this node leads.
+    /// Returns whether this node holds the lease.
     pub fn held(&self) -> bool {
         self.held.borrow().contains(&self.name)
     }
 
-    /// Waits until this node leads.
+    /// Waits until this node holds the lease.
     pub async fn gained(&mut self) {
         let name = &self.name;
         if self
@@ -112,7 +114,7 @@ impl Leadership {
         }
     }
 
-    /// Waits until it does not.
+    /// Waits until this node does not hold the lease.
     pub async fn lost(&mut self) {
         let name = &self.name;
         let _ = self.held.wait_for(|held| !held.contains(name)).await;

@@ -1,11 +1,11 @@
-//! The log and everything at rest: the only crate that knows SQL.
+//! The event log, read models, keys and all other stored data; the only crate that contains SQL.
 //!
-//! Two engines, SQLite and PostgreSQL, stand behind one trait ([`engine::Engine`]) and one contract suite. Above them:
-//! the group-committing [`appender`], the hash [`chain`], sealed PHI and patient [`keys`], the catalog's
+//! Two engines, SQLite and PostgreSQL, implement one trait ([`engine::Engine`]) and pass one contract test suite. On
+//! top of them: the group-committing [`appender`], the hash [`chain`], sealed PHI and patient [`keys`], the catalog's
 //! [`secrets`], the [`codec`] between domain events and stored ones, read-model tables ([`read_model`]) and their
-//! [`generation`]s, the [`projector`], durable [`subscription`]s with what they remember ([`policy_memory`]), how far
-//! relays are ([`relay_checkpoint`]), leader [`lease`]s, what was moved out of the log into files ([`archive`]), caches
-//! by weight ([`weighed`]), and the adapter that lets `cqrs-es` programs run on our aggregates and log
+//! [`generation`]s, the [`projector`], durable [`subscription`]s with policy memory ([`policy_memory`]), checkpoints of
+//! relays ([`relay_checkpoint`]), leader [`lease`]s, archived partitions of the log ([`archive`]), caches bounded in
+//! bytes ([`weighed`]), and the adapter that runs `cqrs-es` programs on the aggregates and the log
 //! ([`cqrs_es_adapter`]).
 
 #![warn(missing_docs)]

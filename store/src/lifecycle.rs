@@ -1,4 +1,4 @@
-//! Background tasks with one life: a token that stops them, and a tracker that waits for them.
+//! Background tasks that are stopped together: a token that stops them, and a tracker that waits for them.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The process's background tasks. Clones share one life.
+/// The background tasks of the process. Clones share one token and one tracker.
 #[derive(Debug, Clone, Default)]
 pub struct BackgroundTasks {
     token: CancellationToken,
@@ -15,17 +15,17 @@ pub struct BackgroundTasks {
 }
 
 impl BackgroundTasks {
-    /// None yet.
+    /// Creates an empty set of tasks.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A token that is cancelled when the tasks are to stop.
+    /// Returns a token that is cancelled when the tasks must stop.
     pub fn token(&self) -> CancellationToken {
         self.token.clone()
     }
 
-    /// Starts a task, which is to end by itself once the token is cancelled. A task that panics is logged by name.
+    /// Starts a task, which must end after the token is cancelled. A panic of the task is logged with its name.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let running = self.tracker.spawn(task);
         self.tracker.spawn(async move {
@@ -40,11 +40,11 @@ impl BackgroundTasks {
         });
     }
 
-    /// Runs a future as a task of its own, which continues from the first poll even if the caller is dropped.
+    /// Runs a future as a separate task, which continues after its first poll even if the caller is dropped.
     ///
     /// # Errors
     ///
-    /// [`JoinError`] if it panics.
+    /// [`JoinError`] if the future panics.
     pub async fn run_isolated<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
@@ -52,8 +52,8 @@ impl BackgroundTasks {
         self.tracker.spawn(task).await
     }
 
-    /// Runs a future as [`BackgroundTasks::run_isolated`] does; its panic goes on in the caller. `None` where the
-    /// runtime ends.
+    /// Runs a future as [`BackgroundTasks::run_isolated`] does, and resumes its panic in the caller. `None` if the
+    /// runtime shuts down.
     pub async fn run_propagating_panics<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
@@ -67,7 +67,7 @@ impl BackgroundTasks {
         }
     }
 
-    /// Asks the tasks to stop and waits for them, at most for `limit`. `false` where some did not.
+    /// Asks the tasks to stop and waits for them, at most for `limit`. Returns `false` if some are still running.
     pub async fn stop(&self, limit: Duration) -> bool {
         self.token.cancel();
         self.tracker.close();

@@ -1,4 +1,4 @@
-//! Loading an aggregate: its stream, folded.
+//! Loads aggregates: reads a stream and folds it.
 
 use std::time::Instant;
 
@@ -11,19 +11,19 @@ use crate::keys::{KEY_CACHE_TTL, Keyring};
 use crate::log::StoredEvent;
 use crate::reads::Reads;
 
-/// How many events are read at once.
+/// Number of events per read.
 const PAGE: u32 = 500;
 
-/// Up to where a stream is folded.
+/// The point up to which a stream is folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AsOf {
-    /// All of it.
+    /// All events.
     Now,
-    /// Up to and with this version of the stream.
+    /// Events up to and including this version of the stream.
     Version(u64),
-    /// What stood in the log up to and with this position.
+    /// Events up to and including this position of the log.
     Position(u64),
-    /// What was recorded up to and with this time.
+    /// Events recorded up to and including this time.
     Time(Timestamp),
 }
 
@@ -38,13 +38,13 @@ impl AsOf {
     }
 }
 
-/// An aggregate, and since when the key is known that opened its PHI.
+/// An aggregate, and when the key that opened its PHI was read.
 #[derive(Debug, Clone)]
 pub struct Loaded<A> {
     /// The aggregate.
     pub resource: Versioned<A>,
-    /// When its patient's key was seen, or when the load began if no key was needed. The PHI in `resource` is used for
-    /// [`KEY_CACHE_TTL`] from then on.
+    /// When the patient's key was requested from the database, or when the load started if no key was needed. The PHI
+    /// in `resource` may be used for [`KEY_CACHE_TTL`] from then on.
     pub key_seen: Instant,
 }
 
@@ -54,19 +54,19 @@ impl<A: Aggregate> Loaded<A> {
     }
 }
 
-/// Whether PHI that was opened by a key seen at this moment is used no more.
+/// Returns whether PHI opened with a key seen at this moment must no longer be used.
 pub fn is_outdated(key_seen: Instant) -> bool {
     key_seen.elapsed() >= KEY_CACHE_TTL
 }
 
-/// What there is under an id, as far as the reader sees.
+/// The result of looking up an id in the reader's scope.
 #[derive(Debug)]
 pub enum Found<A> {
-    /// The aggregate, boxed since it is large.
+    /// The aggregate, boxed because it is large.
     State(Box<Loaded<A>>),
-    /// No event by then, or another tenant's.
+    /// No event up to the given point, or a stream of another tenant.
     Nothing,
-    /// An aggregate of another type, which a stream has for ever.
+    /// An aggregate of another type; the type of a stream never changes.
     OtherType,
 }
 
@@ -79,8 +79,8 @@ impl<A> Found<A> {
     }
 }
 
-/// Loads an aggregate as its stream says. Returns `None` if the reader's tenant has no stream of this id and type, or
-/// if the stream has no event by then.
+/// Loads an aggregate. Returns `None` if the reader's tenant has no stream of this id and type, or if the stream has no
+/// event up to the given point.
 ///
 /// # Errors
 ///
@@ -95,11 +95,11 @@ pub async fn load<A: Aggregate>(
     Ok(found.resource())
 }
 
-/// The same, its PHI left closed.
+/// Loads an aggregate as [`load`] does, with its PHI left sealed.
 ///
 /// # Errors
 ///
-/// As [`load`], but for those of keys.
+/// As [`load`], except the errors of key lookups.
 pub async fn load_closed<A: Aggregate>(
     reads: &Reads,
     stream_id: StreamId,
@@ -109,8 +109,8 @@ pub async fn load_closed<A: Aggregate>(
     Ok(found.resource())
 }
 
-/// The aggregate with the age of its opened PHI, and whether the id belongs to one of another type. If the fold
-/// outlasted the key's time, the stream is folded a second time, with a key that is looked up for it.
+/// Loads an aggregate with the time at which its key was seen, or finds that the id belongs to another type. If the
+/// fold takes longer than [`KEY_CACHE_TTL`], the stream is folded a second time with a newly requested key.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
-//! The vocabulary of the log: what is appended, what is stored, what comes back.
+//! Types of the log: append requests, stored events, append outcomes and pages.
 //!
-//! An append is one atomic request of three primitives: *checks* (a stream is at a version), *events* to streams at
-//! expected versions, and *claims* (unique keys), all or nothing.
+//! An append is one atomic request of three parts: *checks* (expected versions of streams), *events*, and *claims*
+//! (reservations of unique keys).
 
 use std::sync::Arc;
 
@@ -12,64 +12,65 @@ use uuid::Uuid;
 use crate::chain::{Digest, Leaf};
 use crate::engine::MAX_PAGE_BYTES;
 
-/// An event is at most this long: payload, sealed part and metadata together, in bytes.
+/// Maximum size of an event in bytes: payload, sealed PHI and metadata together.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
 
-/// One atomic request to the log.
+/// An append request; it is atomic.
 #[derive(Debug, Clone, Default)]
 pub struct Append {
-    /// Streams that must be at a version. Every stream of `events` has exactly one; a stream without events here is a
-    /// pure assertion.
+    /// Expected versions of streams. Every stream of `events` has exactly one entry; a stream without events is only
+    /// checked.
     pub checks: Vec<ExpectedVersion>,
-    /// In the order in which they are to stand; within a stream at consecutive versions from `expected + 1`.
+    /// Events to write, in log order. Events of one stream have consecutive versions from `expected + 1`.
     pub events: Vec<NewEvent>,
-    /// Keys that must be free, and are taken.
+    /// Reservations to make; their keys must be free.
     pub claims: Vec<Reservation>,
-    /// Keys of patients who have none yet; a patient who has one by now makes the append fail.
+    /// New keys of patients without a key. The append fails if one of the patients has a key by then.
     pub patient_keys: Vec<NewPatientKey>,
 }
 
-/// "This stream is at this version"; 0 is "it does not exist".
+/// The version that a stream must have; 0 if the stream must not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpectedVersion {
-    /// The stream.
+    /// Stream id.
     pub stream_id: StreamId,
-    /// The version it must be at.
+    /// Expected version.
     pub expected: u64,
 }
 
-/// An event on its way into the log.
+/// An event to be written to the log.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// A fresh UUIDv7. It identifies *this* attempt to write: a resend after a lost answer finds its own by it.
+    /// New UUIDv7 that identifies one attempt to write: after a lost response, the resend finds its own events by this
+    /// id.
     pub event_id: EventId,
-    /// Whose it is.
+    /// Tenant of the event.
     pub tenant_id: TenantId,
-    /// The stream's type.
+    /// Stream type.
     pub stream_type: &'static str,
-    /// The stream.
+    /// Stream id.
     pub stream_id: StreamId,
-    /// The version it takes in its stream, from 1.
+    /// Version of the event in its stream, from 1.
     pub version: u64,
-    /// The wire name.
+    /// Event type: its frozen wire name.
     pub event_type: &'static str,
-    /// The payload's shape.
+    /// Schema version of the payload.
     pub schema_version: u32,
-    /// JSON, kept to the byte.
+    /// Payload as JSON; stored byte for byte.
     pub payload: String,
-    /// Sealed PHI (see [`crate::keys`]); empty where there is none.
+    /// Sealed PHI (see [`crate::keys`]); empty if there is none.
     pub sealed: Vec<u8>,
-    /// JSON: actor, correlation, causation.
+    /// Metadata as JSON: actor, correlation, causation.
     pub metadata: String,
 }
 
 impl NewEvent {
-    /// Payload, sealed part and metadata together, in bytes.
+    /// Returns the size of payload, sealed PHI and metadata together, in bytes.
     pub fn size(&self) -> usize {
         self.payload.len() + self.sealed.len() + self.metadata.len()
     }
 
-    /// The digest of what will be stored.
+    /// Computes the leaf hash of the event.
     pub fn leaf(&self) -> Digest {
         Leaf {
             tenant_id: self.tenant_id,
@@ -87,75 +88,75 @@ impl NewEvent {
     }
 }
 
-/// SHA-256 of what the claim is for: its kind, scope and key.
+/// Key of a reservation: the SHA-256 of its kind, scope and key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReservationKey(pub Digest);
 
-/// A unique key to take, and what it answers to whoever comes later.
+/// A reservation of a unique key, with the outcome that later uses of the key return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reservation {
-    /// The key.
+    /// Key to reserve.
     pub key: ReservationKey,
-    /// What it answers.
+    /// Outcome to store under the key.
     pub held: HeldReservation,
 }
 
-/// What a taken claim says.
+/// The stored outcome of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldReservation {
-    /// SHA-256 of the request that took it.
+    /// SHA-256 of the request that reserved the key.
     pub request_hash: Digest,
-    /// The stream whose resource was the answer.
+    /// Stream of the resource that the request returned.
     pub stream_id: StreamId,
-    /// The version the resource was answered at.
+    /// Version of the resource that the request returned.
     pub version: u64,
-    /// When the key is free again, in milliseconds since the epoch.
+    /// When the reservation expires, in milliseconds since the Unix epoch.
     pub expires_at_ms: i64,
 }
 
-/// A patient's data key, wrapped by the master key.
+/// A new data key of a patient, wrapped by the master key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPatientKey {
-    /// Whose patient.
+    /// Tenant of the patient.
     pub tenant_id: TenantId,
-    /// Which patient.
+    /// Patient id.
     pub patient_id: PatientId,
-    /// The key as stored.
+    /// The wrapped key.
     pub wrapped: WrappedKey,
 }
 
 impl NewPatientKey {
-    /// Whose it is.
+    /// Returns the tenant and the patient.
     pub const fn patient(&self) -> (TenantId, PatientId) {
         (self.tenant_id, self.patient_id)
     }
 }
 
-/// A data key as stored.
+/// A data key as stored: wrapped by the master key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrappedKey {
-    /// Names the key; every sealed part says which one sealed it.
+    /// Key id; every sealed part contains the id of its key.
     pub key_id: Uuid,
-    /// The key itself, sealed under the master key.
+    /// The key, encrypted with the master key.
     pub wrapped: Vec<u8>,
 }
 
-/// What is known of a patient's keys.
+/// The keys of a patient that the database knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownKeys {
-    /// The key that new parts are sealed under.
+    /// Current key, with which new PHI is sealed.
     pub key: Option<WrappedKey>,
-    /// Whether that key has to go along with the patient's next append, since no event has been sealed under it yet and
-    /// the log does not list it.
+    /// Whether the current key must be part of the patient's next append: no event has been sealed with it, and the
+    /// log's key register does not contain it.
     pub is_waiting: bool,
-    /// The ids of keys that were destroyed on purpose and have a tombstone.
+    /// Ids of keys that were deleted on purpose and have a tombstone.
     pub erased: Vec<Uuid>,
-    /// The ids of keys that the log lists for the patient.
+    /// Ids of the patient's keys in the log's key register.
     pub registered: Vec<Uuid>,
 }
 
 impl KnownKeys {
-    /// The listed keys that are neither there nor have a tombstone.
+    /// Returns the registered keys that neither exist nor have a tombstone.
     pub fn missing(&self) -> impl Iterator<Item = Uuid> {
         let current = self.key.as_ref().map(|key| key.key_id);
         let is_known = move |id: &&Uuid| Some(**id) == current || self.erased.contains(*id);
@@ -166,17 +167,17 @@ impl KnownKeys {
     }
 }
 
-/// What became of a key.
+/// The state of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyState {
-    /// It is there.
+    /// The key exists.
     Kept(NewPatientKey),
-    /// It was destroyed on purpose.
+    /// The key was deleted on purpose.
     Erased(Uuid),
 }
 
 impl KeyState {
-    /// The key's id.
+    /// Returns the key id.
     pub const fn key_id(&self) -> Uuid {
         match self {
             Self::Kept(key) => key.wrapped.key_id,
@@ -185,55 +186,56 @@ impl KeyState {
     }
 }
 
-/// An entry of the log's list of keys.
+/// An entry of the log's key register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RegisteredKey {
-    /// Grows from entry to entry.
+    /// Number of the entry; increases from entry to entry.
     pub number: u64,
-    /// The key's id.
+    /// Key id.
     pub key_id: Uuid,
 }
 
-/// An event as it stands in the log.
+/// An event as stored in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Dense from 1, in commit order, over the whole log.
+    /// Position in the whole log: from 1 without gaps, in commit order.
     pub position: u64,
-    /// Whose it is.
+    /// Tenant of the event.
     pub tenant_id: TenantId,
-    /// The stream's type.
+    /// Stream type.
     pub stream_type: Arc<str>,
-    /// The stream.
+    /// Stream id.
     pub stream_id: StreamId,
-    /// The version in the stream, from 1.
+    /// Version of the event in its stream, from 1.
     pub version: u64,
-    /// The event's own id.
+    /// Event id.
     pub event_id: EventId,
-    /// The wire name.
+    /// Event type: its frozen wire name.
     pub event_type: Arc<str>,
-    /// The payload's shape.
+    /// Schema version of the payload.
     pub schema_version: u32,
-    /// Set by the database under the append lock; never goes back. Milliseconds since the epoch.
+    /// When the event was recorded, in milliseconds since the Unix epoch. The database sets it under the append lock;
+    /// it never decreases.
     pub recorded_at_ms: i64,
-    /// JSON, kept to the byte.
+    /// Payload as JSON, byte for byte as written.
     pub payload: String,
-    /// Sealed PHI; empty where there is none.
+    /// Sealed PHI; empty if there is none.
     pub sealed: Vec<u8>,
-    /// JSON: actor, correlation, causation.
+    /// Metadata as JSON: actor, correlation, causation.
     pub metadata: String,
-    /// The digest of what is stored.
+    /// Stored leaf hash.
     pub leaf: Digest,
-    /// The link to everything before.
+    /// Chain hash, which links the event to all before it.
     pub hash: Digest,
 }
 
 impl StoredEvent {
-    /// When it was recorded; the epoch where the stored number is no time at all.
+    /// Returns when the event was recorded; the Unix epoch if the stored number is not a valid time.
     pub fn recorded_at(&self) -> Timestamp {
         Timestamp::from_millis(self.recorded_at_ms).unwrap_or(Timestamp::EPOCH)
     }
 
-    /// The digest of what is stored: `leaf`, where nobody altered it.
+    /// Computes the leaf hash of the stored event. It equals `leaf` unless the event was tampered with.
     pub fn computed_leaf(&self) -> Digest {
         Leaf {
             tenant_id: self.tenant_id,
@@ -250,117 +252,117 @@ impl StoredEvent {
         .digest()
     }
 
-    /// Roughly what it weighs in memory, in bytes.
+    /// Returns the approximate size in memory, in bytes.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.payload.len() + self.sealed.len() + self.metadata.len()
     }
 }
 
-/// The last event's place and link; position 0 and 32 zero bytes before the first.
+/// Position and chain hash of the last event; position 0 and 32 zero bytes in an empty log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Head {
-    /// The last event's position.
+    /// Position of the last event.
     pub position: u64,
-    /// Its link.
+    /// Chain hash of the last event.
     pub hash: Digest,
 }
 
-/// Several appends for one call of the database. Within a batch no stream that is written stands in two appends, and
-/// no claim key or patient twice.
+/// Appends that are sent to the database in one call. Within a batch, at most one append writes to a stream, and
+/// reservation keys and patients of new keys are distinct.
 #[derive(Debug)]
 pub struct AppendBatch<'a> {
-    /// In order.
+    /// The appends, in order.
     pub appends: Vec<&'a PreparedAppend>,
-    /// This batch, or part of it, may have been committed already: events found at their versions under their own ids
-    /// are taken as written.
+    /// Whether the batch, or part of it, may have been committed already. Events found at their versions with their own
+    /// ids then count as written.
     pub resend: bool,
 }
 
-/// An append with its leaves computed.
+/// An append request with its precomputed leaf hashes.
 #[derive(Debug, Clone)]
 pub struct PreparedAppend {
     /// The request.
     pub append: Append,
-    /// One leaf an event.
+    /// Leaf hash of each event.
     pub leaves: Vec<Digest>,
 }
 
-/// What the database did with a batch.
+/// The result of a batch.
 #[derive(Debug)]
 pub struct BatchOutcome {
-    /// One verdict an append, in order.
+    /// Outcome of each append, in order.
     pub verdicts: Vec<AppendOutcome>,
-    /// The log's head before the batch: the first event written by it follows there.
+    /// Head of the log before the batch; the first event written by the batch follows it.
     pub before: Head,
-    /// `recorded_at` of the events written by it, in milliseconds since the epoch.
+    /// When the events of the batch were recorded, in milliseconds since the Unix epoch.
     pub recorded_at_ms: i64,
 }
 
-/// What became of one append.
+/// The outcome of one append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppendOutcome {
-    /// All of it is in the log now, its events following those of the append before it.
+    /// The append was written; its events follow those of the previous written append.
     Written,
-    /// All of it was in the log already, from an earlier sending of the same batch.
+    /// The append was written by an earlier attempt to send the same batch.
     AlreadyWritten {
-        /// The first event's position; the others follow it.
+        /// Position of the first event; the other events follow it.
         first_position: u64,
-        /// When they were recorded, in milliseconds since the epoch.
+        /// When the events were recorded, in milliseconds since the Unix epoch.
         recorded_at_ms: i64,
     },
     /// A stream is not at the expected version. Nothing was written.
     Conflict {
-        /// Which stream.
+        /// Stream id.
         stream_id: StreamId,
-        /// The version it is at.
+        /// Current version of the stream.
         actual: u64,
     },
-    /// A claim is taken. Nothing was written.
+    /// The key of a reservation is already taken. Nothing was written.
     KeyTaken {
-        /// What it says.
+        /// Stored outcome of the earlier reservation.
         held: HeldReservation,
     },
-    /// A patient has a key already. Nothing was written.
+    /// A patient already has a key. Nothing was written.
     PatientKeyExists,
 }
 
 /// An acknowledged append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AppendReceipt {
-    /// The last event's position; where the append had no events, the head it was checked at.
+    /// Position of the last event; for an append without events, the head at which it was checked.
     pub position: u64,
-    /// When its events were recorded.
+    /// When the events were recorded.
     pub recorded_at: Timestamp,
 }
 
-/// Which events a page of the log is about. `None` and empty mean all.
+/// A filter on the events of the log. `None` and empty lists match all events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogFilter {
-    /// One tenant's only.
+    /// Events of this tenant only.
     pub tenant_id: Option<TenantId>,
-    /// These wire names only.
+    /// Events of these types only, by wire name.
     pub event_types: Vec<String>,
-    /// Streams of this type only.
+    /// Events of streams of this type only.
     pub stream_type: Option<String>,
-    /// This stream only.
+    /// Events of this stream only.
     pub stream_id: Option<StreamId>,
     /// Events whose payload names this patient only.
     pub patient_id: Option<PatientId>,
-    /// The first events of streams only.
+    /// First events of streams only.
     pub beginnings: bool,
 }
 
-/// What streams have after their first events.
+/// Remaining events of streams: those after the first event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamTails {
-    /// The events, stream by stream as they were asked for, each stream's in order.
+    /// The events, in the order in which the streams were requested; in version order within a stream.
     pub events: Vec<StoredEvent>,
-    /// Of how many streams, from the first on, all is here: of as many as make `MAX_PAGE_BYTES`, and of one in any
-    /// case.
+    /// Number of requested streams, from the first on, whose events are complete: those that fit in `MAX_PAGE_BYTES`,
+    /// and at least one.
     pub streams: usize,
 }
 
-/// Where a portion of tails ends: with the stream that makes it `MAX_PAGE_BYTES` or more.
+/// The end of a chunk of remaining events: the stream that brings the chunk to `MAX_PAGE_BYTES` or more is the last.
 #[derive(Debug, Default)]
 pub(crate) struct TailsPageLimit {
     bytes: usize,
@@ -368,7 +370,7 @@ pub(crate) struct TailsPageLimit {
 }
 
 impl TailsPageLimit {
-    /// Whether the next event is the first one that is too much.
+    /// Returns whether the chunk ends before this event.
     pub(crate) fn is_before(&mut self, event: &StoredEvent) -> bool {
         let is_next = self.last.replace(event.stream_id) != Some(event.stream_id);
         let is_full = self.bytes >= MAX_PAGE_BYTES;
@@ -376,7 +378,7 @@ impl TailsPageLimit {
         is_next && is_full
     }
 
-    /// The portion, without that event.
+    /// Returns the chunk, without the event after its end if `is_cut`.
     pub(crate) fn cut(
         mut events: Vec<StoredEvent>,
         streams: &[StreamId],
@@ -396,6 +398,6 @@ impl TailsPageLimit {
 pub struct LogPage {
     /// The events that pass the filter.
     pub events: Vec<StoredEvent>,
-    /// How far the log was looked at; the next page starts after it.
+    /// Last position covered by the page; the next page starts after it.
     pub scanned_to: u64,
 }

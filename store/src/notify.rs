@@ -1,7 +1,8 @@
-//! Nodes tell each other that the log has grown, so that nobody has to look all the time. It is told after the append
-//! and outside of it: within its transaction it would take a lock of the whole server's for every batch.
+//! Notifications between nodes that the log has grown, so that nodes need not poll all the time. A notification is sent
+//! after the append, outside its transaction: within the transaction, `NOTIFY` would take a server-wide lock for every
+//! batch.
 //!
-//! A word that is lost costs a moment: whoever waits for events looks by itself now and then.
+//! A lost notification only adds latency, because all tasks that wait for events also poll.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +16,18 @@ use crate::error::{EngineError, error_chain};
 use crate::lifecycle::BackgroundTasks;
 use crate::recent_events::RecentEvents;
 
-/// The shortest time between two words of one node: what comes meanwhile is told at once.
+/// Minimum interval between two notifications of one node. Appends within the interval share one notification.
 const MIN_NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
 const ERROR_BACKOFF: Duration = Duration::from_secs(1);
 
-/// What other nodes say.
+/// Notifications from other nodes.
 #[async_trait]
 pub trait NotificationStream: Send {
-    /// Waits for the next word of another node.
+    /// Waits for the next notification from another node.
     async fn next(&mut self) -> Result<(), EngineError>;
 }
 
-/// Tells and hears, until the tasks are to end.
+/// Starts sending and receiving notifications, until the tasks are stopped.
 pub(crate) fn start(engine: &Arc<dyn Engine>, tail: &Arc<RecentEvents>, tasks: &BackgroundTasks) {
     let own = tail.written_here();
     tasks.spawn(
@@ -71,7 +72,8 @@ async fn receive_notifications(engine: Arc<dyn Engine>, tail: Arc<RecentEvents>)
     }
 }
 
-/// Ends where there is nobody to hear. What was said before this node listened is looked up first.
+/// Receives notifications until the connection fails; returns `Ok` if the engine has none. Reads the head of the log
+/// first, for appends before this node listened.
 async fn receive_until_closed(engine: &dyn Engine, tail: &RecentEvents) -> Result<(), EngineError> {
     let Some(mut hearing) = engine.listen().await? else {
         return Ok(());

@@ -1,26 +1,26 @@
-//! How long an answer may be fetched or rendered without a pause: whoever has less to do on the same processor does not
-//! wait for whole pages.
+//! Cooperative yielding while a long response is read or rendered, so that other tasks on the same thread do not wait
+//! for whole pages.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Much longer than a pause costs, and so short that others do not notice it, also if each reader of a full house has
-/// one.
+/// Time between two yields. It is much longer than a yield costs, and too short for other tasks to notice, even if
+/// every reader runs at the same time.
 const SLICE: Duration = Duration::from_micros(500);
 
-/// The time since the last pause.
+/// Yields to other tasks at most once per time slice of 500 µs.
 #[derive(Debug)]
 pub struct YieldPacer(Mutex<Instant>);
 
 impl YieldPacer {
-    /// From now on.
+    /// Starts the first time slice.
     pub fn begin() -> Self {
         Self(Mutex::new(Instant::now()))
     }
 
-    /// Lets others work, if it is time.
+    /// Yields to other tasks if the time slice has passed.
     pub async fn rest(&self) {
         if self.since().elapsed() >= SLICE {
             tokio::task::yield_now().await;

@@ -1,51 +1,51 @@
-//! What subscriptions remember: small values by topic, tenant and key, some of them with a time at which they fall due.
+//! Policy memory: small values that subscriptions store by topic, tenant and key; values with a due time are timers.
 //!
-//! A subscription reads no read model: those have a checkpoint of their own and may be ahead of it or behind. What it
-//! must know of earlier events it keeps here, and writes in the transaction that moves its checkpoint.
+//! Subscriptions do not use read models, which have their own checkpoints and may be ahead of a subscription or behind
+//! it. A subscription stores what it must know of earlier events here, in the transaction that advances its checkpoint.
 
 use roentgen_domain::ids::TenantId;
 use uuid::Uuid;
 
 use crate::read_model::Checkpoint;
 
-/// Where a value is kept.
+/// The key of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemoryKey {
-    /// What it is about; lower-case letters and `_`.
+    /// Topic: lower-case letters and `_`.
     pub topic: &'static str,
-    /// Whose it is.
+    /// Tenant of the value.
     pub tenant_id: TenantId,
-    /// Which one, within topic and tenant.
+    /// Key within topic and tenant.
     pub key: String,
 }
 
 impl MemoryKey {
-    /// The row's id: v5(tenant, topic, key).
+    /// Returns the id of the row: UUIDv5 of tenant, topic and key.
     pub fn id(&self) -> Uuid {
         let meaning = format!("{}:{}", self.topic, self.key);
         Uuid::new_v5(&self.tenant_id.as_uuid(), meaning.as_bytes())
     }
 }
 
-/// A value as it is kept.
+/// A stored value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryEntry {
     /// [`MemoryKey::id`].
     pub id: Uuid,
-    /// What it is about.
+    /// Topic.
     pub topic: String,
-    /// Whose it is.
+    /// Tenant of the value.
     pub tenant_id: TenantId,
-    /// Which one.
+    /// Key within topic and tenant.
     pub key: String,
-    /// JSON, without PHI.
+    /// Value as JSON, without PHI.
     pub value: String,
-    /// When it falls due, in milliseconds since the epoch; `None` for what is no timer.
+    /// Due time of a timer, in milliseconds since the Unix epoch; `None` if the value is not a timer.
     pub due_at_ms: Option<i64>,
 }
 
 impl MemoryEntry {
-    /// A value under its key.
+    /// Creates an entry under a key.
     pub fn new(key: &MemoryKey, value: String, due_at_ms: Option<i64>) -> Self {
         Self {
             id: key.id(),
@@ -58,32 +58,32 @@ impl MemoryEntry {
     }
 }
 
-/// What a batch of events changed, with the checkpoint it goes with.
+/// The changes of policy memory from a batch of events, with the checkpoint after them.
 #[derive(Debug)]
 pub struct MemoryBatch<'a> {
-    /// The subscription's name.
+    /// Name of the subscription.
     pub subscription: &'a str,
-    /// Where the checkpoint must stand.
+    /// Expected checkpoint.
     pub from: Checkpoint,
-    /// Where it goes; the same where only timers changed.
+    /// New checkpoint; equal to `from` if only timers changed.
     pub to: Checkpoint,
-    /// New and changed values, each id once.
+    /// New and changed values; each id once.
     pub kept: Vec<MemoryEntry>,
-    /// Ids of values that are not needed any more.
+    /// Ids of values to delete.
     pub forgotten: Vec<Uuid>,
-    /// Effects that were refused for good.
+    /// Permanently rejected effects.
     pub refusals: Vec<RejectedEffect>,
 }
 
-/// An effect that was refused, and that no time can mend.
+/// An effect that was rejected permanently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedEffect {
-    /// The causing event's position.
+    /// Position of the causing event.
     pub position: u64,
-    /// Whose event.
+    /// Tenant of the causing event.
     pub tenant_id: TenantId,
-    /// What was to be done: the policy, the effect and its target.
+    /// Policy, effect and target.
     pub effect: String,
-    /// Why not, without PHI.
+    /// Why the effect was rejected, without PHI.
     pub reason: String,
 }

@@ -1,8 +1,8 @@
-//! PostgreSQL: the engine for many nodes.
+//! The PostgreSQL engine, for any number of nodes.
 //!
-//! Appends have one connection of their own, on which each batch is one autocommit call of `log_append`; reads and
-//! projections have a small pool each. All of them work as the role `roentgen_server`, which may read and add events
-//! and nothing else; migrations alone work as the owner of the database.
+//! Appends use a dedicated connection, on which each batch is one autocommit call of `log_append`. Reads and
+//! projections have a small pool each. All of them use the role `roentgen_server`, which can read and add events and
+//! write read models, and nothing else. Only migrations use the role of the database's owner.
 
 mod append;
 mod archive;
@@ -51,7 +51,7 @@ use append::AppendConnection;
 use connect::{ANSWER_TIMEOUT, Connector};
 use pooled_call::PooledCall;
 
-/// Elsewhere a process does not find its sockets in `/proc`.
+/// Stub for other systems, which do not list the sockets of a process in `/proc`.
 #[cfg(not(target_os = "linux"))]
 mod tcp_nodelay {
     pub(super) fn set_nodelay(_: &sqlx::postgres::PgConnectOptions) {}
@@ -73,27 +73,27 @@ pub struct Postgres {
     readers: PgPool,
     projectors: PgPool,
     appending: Mutex<AppendConnection>,
-    /// A position the log is known to have reached: from there the head is looked for.
+    /// A position that the log is known to have reached; the search for the head starts there.
     head_at_least: AtomicU64,
-    /// What this node is called among those that hear each other.
+    /// Id of this node in notifications.
     node: Uuid,
     shown: LiveTables,
     tenant_readers: Readers,
 }
 
-/// A look at a whole table has all the time and every plan there is.
+/// Settings for scans of a whole table: no statement timeout, and all query plans enabled.
 const NO_TIMEOUT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL plan_cache_mode = auto; \
     SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_sort = on";
 
 type Statement<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 
 impl Postgres {
-    /// The database that `url` names (`postgres://...`). Connects when first asked something, so that this succeeds
-    /// while the database is away; it must be called within a tokio runtime.
+    /// Prepares the connections to the database at `url` (`postgres://...`). Connections are opened on first use, so
+    /// this succeeds while the database is unavailable. It must be called within a tokio runtime.
     ///
     /// # Errors
     ///
-    /// `Refused` where the URL cannot be read.
+    /// [`EngineError::Rejected`] if the URL cannot be parsed.
     pub fn connect(url: &str) -> Result<Self, EngineError> {
         let doors = Connector::parse(url)?;
         Ok(Self {
@@ -113,7 +113,7 @@ impl Postgres {
         reader.map_err(EngineError::Unavailable)
     }
 
-    /// Runs one statement that looks at a whole table and answers with one number.
+    /// Runs a statement that scans a whole table and returns one number.
     async fn fetch_number_without_timeout(
         &self,
         statement: Statement<'_>,
@@ -136,7 +136,7 @@ impl Postgres {
         number.map_err(error_class::classify_read)
     }
 
-    /// Runs one reading statement and decodes its rows as they come.
+    /// Runs a read statement and decodes its rows as they arrive.
     async fn fetch<T>(
         &self,
         statement: Statement<'_>,
@@ -145,7 +145,7 @@ impl Postgres {
         self.fetch_until(statement, decode, |_| false).await
     }
 
-    /// The same, up to and with the row that is `enough`.
+    /// Runs a read statement as [`Self::fetch`] does, up to and including the first row that is `enough`.
     async fn fetch_until<T>(
         &self,
         statement: Statement<'_>,
@@ -164,7 +164,7 @@ impl Postgres {
                 if last {
                     break;
                 }
-                // The driver reads on for as long as the database is faster than it.
+                // The driver does not yield while rows arrive faster than they are decoded.
                 pace.rest().await;
             }
             Ok(decoded)
@@ -174,7 +174,7 @@ impl Postgres {
         answer.unwrap_or_else(|| Err(EngineError::Unavailable(error_class::timed_out())))
     }
 
-    /// Runs one writing statement, which commits by itself. Returns how many rows it wrote.
+    /// Runs a write statement in its own transaction. Returns the number of rows written.
     async fn execute(&self, statement: Statement<'_>) -> Result<u64, EngineError> {
         let mut connection = PooledCall::acquire(&self.readers).await?;
         let answer =
@@ -186,7 +186,8 @@ impl Postgres {
 
     async fn run_migrations(&self) -> Result<(), EngineError> {
         let owner = self.doors.migration_pool();
-        // A node of the release before may start while the next one's migrations are in: each says what it sees.
+        // A node of the previous release may start after the migrations of the next one. The header of each migration
+        // states its compatibility.
         let mut migrations = sqlx::migrate!("../migrations/postgres");
         migrations.set_ignore_missing(true);
         let done = migrations.run(&owner).await;
@@ -195,9 +196,8 @@ impl Postgres {
     }
 }
 
-/// The one place where a statement is not written down beforehand: [`crate::sql`] and [`read_models`] put statements
-/// together from a [`ReadModel`](crate::read_model::ReadModel)'s `&'static str`s and placeholders, never from what a
-/// caller says.
+/// The only place that accepts a statement composed at run time: [`crate::sql`] and [`read_models`] compose statements
+/// from the `&'static str`s of a [`ReadModel`](crate::read_model::ReadModel) and placeholders, never from input.
 fn composed(sql: String) -> SqlStr {
     AssertSqlSafe(sql).into_sql_str()
 }

@@ -1,11 +1,11 @@
-//! The projector: one reader and one transaction a batch for all live read models that this node projects.
+//! The projector: one reader, and one transaction per batch, for all live read models that this node projects.
 //!
-//! A projection is a pure function from one stream's events to that stream's row, or rows. Each table has a checkpoint
-//! and a lease of its own; as a rule one node holds all of them, and its projector moves them together. It takes events
-//! from this node's appender in memory and reads the database only for gaps; the other nodes follow the checkpoints. A
-//! stream that cannot be folded, or whose rows cannot be written, is parked, and the others go on. What is parked is
-//! folded again from its first event when somebody says so ([`ParkedStreams`]). A table is filled again beside the one
-//! that is read ([`RebuildService`]).
+//! A projection is a pure function from the events of one stream to the row or rows of the stream. Each table has its
+//! own checkpoint and lease. Usually one node holds all leases, and its projector advances the tables together; the
+//! other nodes follow the checkpoints. The projector takes events from this node's appender in memory and reads the
+//! database only for gaps. A stream that cannot be folded, or whose rows cannot be written, is parked, and the other
+//! streams continue. A parked stream is folded again from its first event when an operator retries it
+//! ([`ParkedStreams`]). A rebuild fills a new generation in parallel with the live one ([`RebuildService`]).
 
 mod batch;
 mod begun;
@@ -52,25 +52,26 @@ use crate::log::{LogFilter, StoredEvent};
 use crate::read_model::{Checkpoint, ProjectionBatch};
 use crate::recent_events::RecentEvents;
 
-/// Events in one transaction, from memory and from the database.
+/// Maximum number of events in one transaction: from memory, and from the database.
 const BATCH_LIVE: usize = 1000;
 const BATCH_CATCH_UP: u32 = 4000;
-/// Bytes of payload and sealed parts in one transaction: one event can make a thousand rows.
+/// Maximum bytes of payload and sealed PHI in one transaction. One event can produce a thousand rows.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// How often the leader looks for other nodes' events, and the others for the leader's checkpoint when somebody waits.
+/// How often the leader polls for events of other nodes, and how often followers poll the checkpoint while a read
+/// waits.
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 const POLL_IDLE: Duration = Duration::from_secs(1);
 const ERROR_BACKOFF: Duration = Duration::from_millis(250);
-/// How long this node's new events gather while nobody here waits for them: a batch of one costs nearly what one of a
-/// hundred does.
+/// How long this node's new events are batched while no read on this node waits for them. A batch of 1 event costs
+/// nearly as much as a batch of 100.
 const BATCH_DELAY: Duration = Duration::from_millis(5);
 
-/// A batch that is folded and not written yet.
+/// A batch that is folded but not yet written.
 struct FoldedBatchReady {
     to: Checkpoint,
     events: usize,
     folded: batch::FoldedBatch,
-    /// Events that were read already and come after it.
+    /// Events after the batch that were already read.
     rest: Vec<Arc<StoredEvent>>,
 }
 
@@ -81,14 +82,14 @@ pub struct Projector {
     tail: Arc<RecentEvents>,
     projections: Vec<Arc<dyn Projection>>,
     progress: ProjectionProgress,
-    /// A generation takes the place of another while no batch is written.
+    /// Held while a batch is written, and while a generation is swapped in.
     turn: Arc<Mutex<()>>,
-    /// Says that a generation became live.
+    /// Signals that a generation became live.
     joined: watch::Receiver<()>,
     stop: CancellationToken,
 }
 
-/// The leases of these projections: one a shape.
+/// Returns the names of the leases of these projections: one per schema.
 pub fn leases(projections: &[Arc<dyn Projection>]) -> Vec<String> {
     projections
         .iter()
@@ -97,12 +98,12 @@ pub fn leases(projections: &[Arc<dyn Projection>]) -> Vec<String> {
 }
 
 impl Projector {
-    /// Creates missing tables, and starts: this node projects the tables whose lease it holds and follows the others.
-    /// Tables that have to be filled first are filled in parallel.
+    /// Creates missing tables and starts the projector. This node projects the tables whose leases it holds, and
+    /// follows the others. Tables that need a backfill are built in parallel.
     ///
     /// # Errors
     ///
-    /// [`EngineError`] if the database fails before the start.
+    /// [`EngineError`] if the database fails before the projector starts.
     pub async fn start(
         engine: Arc<dyn Engine>,
         tail: Arc<RecentEvents>,
@@ -114,7 +115,7 @@ impl Projector {
         let members = live_tables::load_live_tables(&*engine, &projections).await?;
         let progress = ProjectionProgress::new();
         progress.set(min_checkpoint(&members).position);
-        // Before anybody reads: what the first answers show is of this log, or refused.
+        // Before the first read: a read must show data of this log, or be rejected.
         progress.refuse(live_tables::misfit(&*engine, &members).await?);
         let turn = Arc::default();
         let (joins, joined) = watch::channel(());
@@ -161,7 +162,7 @@ impl Projector {
         }
     }
 
-    /// Projects what is this node's and follows the rest, until either is something else.
+    /// Projects the tables whose leases this node holds and follows the others, until leases or live tables change.
     async fn run_until_reassigned(&self, leases: &Leases) -> Result<(), EngineError> {
         let members = live_tables::load_live_tables(&*self.engine, &self.projections).await?;
         if !self.check_checkpoints(&members).await? {
@@ -182,14 +183,14 @@ impl Projector {
         }
     }
 
-    /// Whether this node is to project something else than when the round began.
+    /// Returns whether leases or live tables changed since the round began, or the process is stopping.
     fn has_changed(&self, leases: &Leases) -> bool {
         leases.has_changed()
             || self.joined.has_changed().unwrap_or(false)
             || self.stop.is_cancelled()
     }
 
-    /// Shows what others have projected.
+    /// Follows the checkpoints of tables that other nodes project.
     async fn follow(&self, leases: &Leases) -> Result<(), EngineError> {
         let mut wanted = self.progress.wanted.subscribe();
         let mut leases = leases.clone();
@@ -215,7 +216,7 @@ impl Projector {
         Ok(())
     }
 
-    /// Projects, until this node is to project something else or another moved a checkpoint.
+    /// Projects tables until leases or live tables change, or another node advances a checkpoint.
     async fn lead(
         &self,
         mut members: Vec<ProjectedTable>,
@@ -281,7 +282,7 @@ impl Projector {
         self.engine.write_projection(batch).await
     }
 
-    /// Folds as many of the events as make a batch, on what is written and what is about to be.
+    /// Folds the events that fit in one batch, on top of the stored rows and the `unwritten` ones.
     async fn fold(
         &self,
         members: &[ProjectedTable],
@@ -311,7 +312,7 @@ impl Projector {
         metrics::counter!("roentgen_projected_events_total").increment(events as u64);
     }
 
-    /// Whether the log has the events that the checkpoints saw last. Where not, the projector stands still and says so.
+    /// Returns whether the log contains the events at the checkpoints. If not, the projector is halted with the reason.
     async fn check_checkpoints(&self, members: &[ProjectedTable]) -> Result<bool, EngineError> {
         let refused = live_tables::misfit(&*self.engine, members).await?;
         let fits = refused.is_none();
@@ -325,7 +326,7 @@ impl Projector {
         Ok(fits)
     }
 
-    /// Lets what comes after a position gather.
+    /// Waits up to 5 ms for more events after a position, unless a read waits for them.
     async fn delay_batch(&self, position: u64) {
         tokio::select! {
             () = tokio::time::sleep(BATCH_DELAY) => {}
@@ -334,7 +335,7 @@ impl Projector {
         }
     }
 
-    /// What was read already, or what comes after it.
+    /// Returns the events that were already read, or otherwise the events after `position`.
     async fn next(
         &self,
         rest: Vec<Arc<StoredEvent>>,
@@ -346,7 +347,7 @@ impl Projector {
         Ok(rest)
     }
 
-    /// From memory, or else from the database; nothing where this node knows of nothing.
+    /// Returns the next events from memory or, if necessary, from the database; none if this node knows of none.
     async fn events_after(&self, position: u64) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         if let Some(events) = self.tail.after(position, BATCH_LIVE) {
             return Ok(events);
@@ -368,7 +369,7 @@ impl Projector {
         Ok(page.events.into_iter().map(Arc::new).collect())
     }
 
-    /// This node's next events at once, other nodes' by polling.
+    /// Waits for the next events: this node's events are pushed, those of other nodes are polled.
     async fn wait_for_events(&self, position: u64) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         let mut head = self.tail.head();
         let known = tokio::select! {
@@ -384,14 +385,14 @@ impl Projector {
     }
 }
 
-/// How far all of the tables are.
+/// Returns the lowest checkpoint of the tables.
 fn min_checkpoint(members: &[ProjectedTable]) -> Checkpoint {
     let checkpoints = members.iter().map(|table| table.checkpoint);
     let lowest = checkpoints.min_by_key(|checkpoint| checkpoint.position);
     lowest.unwrap_or(Checkpoint::START)
 }
 
-/// The batch that moves the tables that are behind it; from now on they are taken to be there.
+/// Builds the batch that advances the tables behind `to`, and sets their checkpoints in `members` to `to`.
 fn to_projection_batch(
     members: &mut [ProjectedTable],
     to: Checkpoint,

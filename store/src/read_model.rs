@@ -1,8 +1,8 @@
-//! Read models at rest: tables of documents with filter columns and one order-preserving sort key.
+//! Storage of read models: tables of JSON documents with filter columns and one order-preserving sort key.
 //!
-//! A row folds from exactly one stream, so that `document == render(fold(stream))` can be tested and a parked stream
-//! can be replayed. PHI stays sealed: a row carries the sealed parts of its stream's events, byte for byte. A shape may
-//! be filled more than once: see [`crate::generation`].
+//! A row is folded from exactly one stream, so that `document == render(fold(stream))` can be tested and a parked
+//! stream can be retried. PHI stays sealed: a row carries the sealed parts of its stream's events, byte for byte. A
+//! schema can have more than one generation: see [`crate::generation`].
 
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use uuid::Uuid;
@@ -10,12 +10,12 @@ use uuid::Uuid;
 use crate::chain::{Digest, GENESIS};
 use crate::engine::MAX_PAGE_BYTES;
 
-/// A read model's shape: the fixed columns of [`Row`] and its own filter columns.
+/// The schema of a read model: the fixed columns of [`Row`] and the model's filter columns.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReadModel {
-    /// The model's name; lower-case letters and `_`.
+    /// Name of the read model: lower-case letters and `_`.
     pub name: &'static str,
-    /// The shape's version; a new shape, or another fold into it, is a new table.
+    /// Schema version. A changed schema, or a changed fold, requires a new version and a new table.
     pub version: u32,
     /// The filter columns.
     pub columns: &'static [Column],
@@ -26,40 +26,40 @@ pub struct ReadModel {
 /// A filter column, nullable.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name; lower-case letters and `_`.
+    /// Column name: lower-case letters and `_`.
     pub name: &'static str,
-    /// What it holds.
+    /// Data type.
     pub kind: ColumnKind,
 }
 
-/// What a filter column holds.
+/// The data type of a filter column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
     /// A UUID.
     Uuid,
     /// Text.
     Text,
-    /// A truth value.
+    /// A Boolean.
     Bool,
 }
 
 /// A secondary index over `(tenant_id, columns..., sort_key)`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Index {
-    /// The filter columns it leads with; may be none.
+    /// Leading filter columns; may be empty.
     pub columns: &'static [&'static str],
-    /// Leaves rows out where its first column is null.
+    /// Whether rows are left out of the index if its first column is null.
     pub sparse: bool,
 }
 
 impl ReadModel {
-    /// The shape's name: `<name>_v<version>`.
+    /// Returns the name of the schema: `<name>_v<version>`.
     pub fn schema_name(&self) -> String {
         format!("{}_v{}", self.name, self.version)
     }
 
-    /// The place of the index whose columns are those of the prefix, in whatever order. `None` for a prefix that names
-    /// a row by its `id`; any other prefix has to have one.
+    /// Returns the number of the index that has exactly the columns of the prefix, in any order. `None` for a prefix
+    /// that selects a row by `id`; every other prefix must have an index.
     pub fn index_of(&self, prefix: &[(&'static str, Value)]) -> Option<usize> {
         self.indexes.iter().position(|index| {
             index.columns.len() == prefix.len()
@@ -71,17 +71,17 @@ impl ReadModel {
     }
 }
 
-/// A table: one generation of a shape.
+/// A table: one generation of a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {
-    /// The shape.
+    /// Schema of the table.
     pub model: &'static ReadModel,
-    /// Which filling of it, from 1.
+    /// Number of the generation, from 1.
     pub generation: u32,
 }
 
 impl Table {
-    /// Its name: the shape's, and from the second generation on `<shape>_g<generation>`.
+    /// Returns the table's name: that of the schema, and from the second generation on `<schema>_g<generation>`.
     pub fn name(&self) -> String {
         match self.generation {
             1 => self.model.schema_name(),
@@ -93,23 +93,23 @@ impl Table {
 /// The value of a filter column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// Nothing.
+    /// Null.
     Null,
     /// A UUID.
     Uuid(Uuid),
     /// Text.
     Text(String),
-    /// A truth value.
+    /// A Boolean.
     Bool(bool),
 }
 
 impl Value {
-    /// A UUID, or nothing.
+    /// Creates a UUID value, or null.
     pub fn uuid(id: Option<Uuid>) -> Self {
         id.map_or(Self::Null, Self::Uuid)
     }
 
-    /// Text, or nothing.
+    /// Creates a text value, or null.
     pub fn text(text: Option<impl Into<String>>) -> Self {
         text.map_or(Self::Null, |into| Self::Text(into.into()))
     }
@@ -118,32 +118,32 @@ impl Value {
 /// One row of a read model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The aggregate's id, which is its stream's.
+    /// Id of the aggregate and of its stream.
     pub id: Uuid,
-    /// Whose it is.
+    /// Tenant of the row.
     pub tenant_id: TenantId,
-    /// The patient under whose key `sealed` is.
+    /// Patient whose key sealed `sealed`.
     pub patient_id: Option<PatientId>,
-    /// How far the stream is folded into the row.
+    /// Version of the stream up to which the row is folded.
     pub version: u64,
-    /// Orders the list; unique, ends with the id.
+    /// Sort key of the list; unique, because it ends with the id.
     pub sort_key: Vec<u8>,
-    /// The filter columns, in the model's order.
+    /// Values of the filter columns, in the order of the model's columns.
     pub values: Vec<Value>,
-    /// The resource's open members as JSON.
+    /// Members of the resource without PHI, as JSON.
     pub document: String,
-    /// The sealed parts of the stream's events that still show (see [`crate::keys::SealedPhi`]).
+    /// Sealed parts of the stream's events that are still visible (see [`crate::keys::SealedPhi`]).
     pub sealed: Vec<u8>,
 }
 
 impl Row {
-    /// Roughly what it weighs in memory, in bytes.
+    /// Returns the approximate size in memory, in bytes.
     pub fn weight(&self) -> usize {
         size_of::<Self>() + self.document.len() + self.sealed.len()
     }
 }
 
-/// Where rows that are read at once end: with the one that makes them heavier than they may be together.
+/// The end of a batch of rows: the row that makes the batch larger than its limit is the last.
 #[derive(Debug)]
 pub(crate) struct RowBatchLimit {
     least: usize,
@@ -153,7 +153,7 @@ pub(crate) struct RowBatchLimit {
 }
 
 impl RowBatchLimit {
-    /// Of so many rows at least, however heavy.
+    /// Creates a limit of `most_bytes` that applies from the row number `least` on.
     pub(crate) const fn new(least: usize, most_bytes: usize) -> Self {
         Self {
             least,
@@ -163,12 +163,13 @@ impl RowBatchLimit {
         }
     }
 
-    /// Of a list: a row of a page, and the one behind it that says that there is another page.
+    /// Creates the limit of a list page: at least one row, and the row after it, which shows that there is another
+    /// page.
     pub(crate) const fn of_list() -> Self {
         Self::new(2, MAX_PAGE_BYTES)
     }
 
-    /// Whether it ends with this row.
+    /// Returns whether the batch ends with this row.
     pub(crate) fn ends_with(&mut self, row: &Row) -> bool {
         self.rows += 1;
         self.bytes = self.bytes.saturating_add(row.weight());
@@ -176,108 +177,109 @@ impl RowBatchLimit {
     }
 }
 
-/// How far a projection is: the position, and the link that stood there, so that a log that was restored to an earlier
-/// point is refused by name and not skipped over.
+/// The progress of a projection: last position processed, and the chain hash at this position. With the hash, a log
+/// that was restored to an earlier point is detected and rejected, and its new events are not skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The last event it has seen.
+    /// Position of the last event processed.
     pub position: u64,
-    /// That event's link.
+    /// Chain hash of that event.
     pub hash: Digest,
 }
 
 impl Checkpoint {
-    /// Before the first event.
+    /// The checkpoint before the first event.
     pub const START: Self = Self {
         position: 0,
         hash: GENESIS,
     };
 }
 
-/// What one batch of events makes of the read models.
+/// The changes to read models from one batch of events.
 #[derive(Debug)]
 pub struct ProjectionBatch {
-    /// The tables whose checkpoint moves, and where each stands.
+    /// Tables whose checkpoints advance, with their current checkpoints.
     pub from: Vec<(Table, Checkpoint)>,
-    /// The checkpoint it leaves, the same for all.
+    /// New checkpoint, the same for all tables.
     pub to: Checkpoint,
-    /// The rows to write, by table; each row once.
+    /// Rows to write, by table; each row once.
     pub rows: Vec<(Table, Vec<Row>)>,
-    /// Streams that could not be folded.
+    /// Streams to park: those that could not be folded.
     pub parked: Vec<ParkedStream>,
-    /// Streams with events in the batch that were left out, since they are parked: by table. The batch is good only
-    /// where they still are.
+    /// Parked streams whose events in the batch were skipped, with the name of the table. The batch is valid only if
+    /// they are still parked.
     pub left_out: Vec<(String, StreamId)>,
-    /// Whether the tables are filled: none of the rows is there, nobody reads them, and what a crash of the database
-    /// takes back can be written again.
+    /// Whether the tables are being backfilled: they contain none of the rows, have no readers, and rows lost in a
+    /// crash of the database can be written again.
     pub filling: bool,
 }
 
-/// A stream that a projection could not fold, from a position on.
+/// A stream that a projection could not fold from a position on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParkedStream {
-    /// The table it is missing from.
+    /// Name of the table that lacks the stream.
     pub model: String,
-    /// The stream.
+    /// Stream id.
     pub stream_id: StreamId,
-    /// The first event that could not be folded.
+    /// Position of the first event that could not be folded.
     pub position: u64,
-    /// Why; without PHI.
+    /// Why the event could not be folded, without PHI.
     pub reason: String,
 }
 
-/// A parked stream, folded again from its first event.
+/// The result of retrying a parked stream: folding it again from its first event.
 #[derive(Debug)]
 pub struct ParkedRetry<'a> {
-    /// What was parked, as it was found.
+    /// The parked stream, as read before the retry.
     pub parked: &'a ParkedStream,
-    /// The rows to write, by table; each row once.
+    /// Rows to write, by table; each row once.
     pub rows: Vec<(Table, Vec<Row>)>,
-    /// How far that went.
+    /// How far the stream could be folded.
     pub end: RetryEnd,
 }
 
 /// How far a stream could be folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetryEnd {
-    /// To its end, which was this version.
+    /// The stream was folded completely.
     Complete {
-        /// The last event's.
+        /// Version of its last event.
         version: u64,
     },
-    /// Not to its end.
+    /// An event could not be folded.
     Blocked {
-        /// The first event that could not be folded.
+        /// Position of the first event that could not be folded.
         position: u64,
-        /// Why; without PHI.
+        /// Why the event could not be folded, without PHI.
         reason: String,
     },
 }
 
-/// A page of a read model.
+/// A query for a page of a read model.
 #[derive(Debug)]
 pub struct ListQuery {
-    /// Which.
+    /// Read model to query.
     pub model: &'static ReadModel,
-    /// Whose.
+    /// Tenant whose rows are returned.
     pub tenant_id: TenantId,
-    /// The index prefixes to walk: each a set of equalities on all columns of one index, or on `id` and any others. The
-    /// page is the ordered union of what they give; `[[]]` walks the whole tenant by the index without columns.
+    /// Index prefixes to scan. Each is a set of equalities on all columns of one index, or on `id` and any other
+    /// columns. The page is the ordered union of their results; `[[]]` scans all rows of the tenant by the index
+    /// without columns.
     pub prefixes: Vec<Vec<(&'static str, Value)>>,
-    /// What every row must pass besides.
+    /// Additional conditions that every row must meet.
     pub filters: Vec<Filter>,
-    /// `sort_key` after this.
+    /// Lower bound of `sort_key`, exclusive.
     pub after: Option<Vec<u8>>,
-    /// `sort_key` not before this.
+    /// Lower bound of `sort_key`, inclusive.
     pub from: Option<Vec<u8>>,
-    /// `sort_key` before this.
+    /// Upper bound of `sort_key`, exclusive.
     pub before: Option<Vec<u8>>,
-    /// How many rows, at the most.
+    /// Maximum number of rows.
     pub limit: u32,
 }
 
 impl ListQuery {
-    /// A page of all that the tenant has, to be narrowed.
+    /// Creates a query for all rows of the tenant, which callers narrow.
     pub fn all(
         model: &'static ReadModel,
         tenant_id: TenantId,
@@ -297,11 +299,11 @@ impl ListQuery {
     }
 }
 
-/// One condition on a filter column.
+/// A condition on a filter column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filter {
-    /// The column has this value.
+    /// The column equals this value.
     Equals(&'static str, Value),
-    /// The column's text holds this one, as it is.
+    /// The column's text contains this text literally.
     Contains(&'static str, String),
 }

@@ -1,4 +1,4 @@
-//! Reads on behalf of somebody: the tenant is part of every look-up, and every tenant has its share of the readers.
+//! Reads on behalf of a tenant or the system: every lookup is scoped to the tenant, and readers are shared fairly.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,22 +14,23 @@ use crate::fair::{FairShare, Limits, Share, ShareOwner};
 use crate::log::{Head, HeldReservation, LogFilter, LogPage, ReservationKey, StoredEvent};
 use crate::read_model::{ListQuery, ReadModel, Row};
 
-/// How long a read waits for its turn.
+/// How long a read waits for its share.
 const TURN: Duration = Duration::from_secs(2);
-/// How many reads of one tenant may wait: as many readers of the log as may follow it, who all look when it grows.
+/// Maximum number of waiting reads per tenant: as many as there can be followers of the log, which all read when it
+/// grows.
 const WAITING: usize = 4096;
 
-/// Whose data a look-up by id finds.
+/// The tenants whose data a lookup by id finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// One tenant's. Another tenant's id finds what an unknown id finds: nothing.
+    /// One tenant's data. An id of another tenant is not found, like an unknown id.
     Tenant(TenantId),
-    /// Everybody's: for the projector, `verify`, operators.
+    /// All tenants' data: for the projector, `verify` and operators.
     AllTenants,
 }
 
 impl Scope {
-    /// The only tenant whose data is found, if there is one.
+    /// Returns the only tenant whose data is found, or `None` for all tenants.
     pub const fn tenant(self) -> Option<TenantId> {
         match self {
             Self::Tenant(tenant) => Some(tenant),
@@ -41,17 +42,17 @@ impl Scope {
 /// The readers of an engine, shared fairly among tenants.
 #[derive(Debug, Clone)]
 pub struct Readers {
-    /// Those of the log.
+    /// Readers of the log.
     pub log: FairShare,
-    /// Those of the read models.
+    /// Readers of the read models.
     pub models: FairShare,
 }
 
-/// Connections beyond those that tenants share: what the system reads by.
+/// Number of connections reserved for the system's reads, in addition to those that tenants share.
 pub(crate) const SYSTEM_READERS: u32 = 2;
 
 impl Readers {
-    /// One pool for the log and the read models.
+    /// Creates one pool of shares for the log and the read models.
     pub(crate) fn pooled(shared: usize, reserve: usize) -> Self {
         let log = FairShare::new("readers", limits(shared, reserve));
         Self {
@@ -60,7 +61,7 @@ impl Readers {
         }
     }
 
-    /// A pool for the log, and one for the read models.
+    /// Creates separate pools of shares for the log and the read models.
     pub(crate) fn apart(shared: usize, reserve: usize) -> Self {
         Self {
             log: FairShare::new("log_readers", limits(shared, reserve)),
@@ -87,7 +88,7 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// A tenant's callers: they see their tenant's data and wait for their tenant's turn.
+    /// Creates reads for a tenant's callers: they find the tenant's data, within the tenant's share.
     pub fn of_tenant(store: &Store, tenant: TenantId) -> Self {
         Self {
             engine: Arc::clone(&store.engine),
@@ -96,7 +97,7 @@ impl Reads {
         }
     }
 
-    /// The system, on behalf of a tenant: it sees that tenant's data and does not wait behind its callers.
+    /// Creates reads for the system on behalf of a tenant: they find the tenant's data and do not wait for its callers.
     pub fn of_system_for(store: &Store, tenant: TenantId) -> Self {
         Self {
             engine: Arc::clone(&store.engine),
@@ -105,7 +106,7 @@ impl Reads {
         }
     }
 
-    /// The system and operators: everybody's data.
+    /// Creates reads for the system and operators: they find all tenants' data.
     pub fn of_system(engine: &Arc<dyn Engine>) -> Self {
         Self {
             engine: Arc::clone(engine),
@@ -114,8 +115,8 @@ impl Reads {
         }
     }
 
-    /// The turn to read the log. It is kept for as long as what was read is folded or rendered, so that one tenant's
-    /// work is bounded, and not only its statements.
+    /// Takes a turn to read the log. It is held while the result is folded or rendered, so that a tenant's share bounds
+    /// this work too, and not only the statements.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the tenant's share of the readers is used up.
@@ -123,7 +124,7 @@ impl Reads {
         self.turn(&self.engine.readers().log).await
     }
 
-    /// The turn to read the read models. It is kept for as long as what was read is rendered.
+    /// Takes a turn to read the read models. It is held while the result is rendered.
     ///
     /// # Errors
     /// As [`Self::log_turn`].
@@ -131,7 +132,7 @@ impl Reads {
         self.turn(&self.engine.readers().models).await
     }
 
-    /// [`ReadTurn::stream`], in a turn of its own.
+    /// Runs [`ReadTurn::stream`] in a separate turn.
     ///
     /// # Errors
     /// As [`Self::log_turn`], and those of [`Engine::read_stream`].
@@ -145,7 +146,7 @@ impl Reads {
         turn.stream(stream_id, after_version, limit).await
     }
 
-    /// [`ReadTurn::page`], in a turn of its own.
+    /// Runs [`ReadTurn::page`] in a separate turn.
     ///
     /// # Errors
     /// As [`Self::log_turn`], and those of [`Engine::read_log`].
@@ -158,7 +159,7 @@ impl Reads {
         self.log_turn().await?.page(after, limit, filter).await
     }
 
-    /// The last event's place and link.
+    /// Returns the position and chain hash of the last event.
     ///
     /// # Errors
     /// As [`Self::log_turn`], and those of [`Engine::head`].
@@ -169,7 +170,8 @@ impl Reads {
         Ok(head)
     }
 
-    /// What a claim says, if it is taken and not expired at `now_ms`. A key is a digest with the tenant in it.
+    /// Returns the stored outcome of a reservation that has not expired at `now_ms`. The key is a digest that covers
+    /// the tenant.
     ///
     /// # Errors
     /// As [`Self::log_turn`], and those of [`Engine::reservation`].
@@ -184,7 +186,8 @@ impl Reads {
         Ok(held)
     }
 
-    /// A read model's rows by id, in no order; those that are not there, or not the tenant's, are left out.
+    /// Returns rows of a read model by id, in no particular order. Rows that do not exist or are of another tenant are
+    /// left out.
     ///
     /// # Errors
     /// As [`Self::model_turn`], and those of [`Engine::live_rows`].
@@ -199,7 +202,7 @@ impl Reads {
         Ok(rows)
     }
 
-    /// [`ReadTurn::list`], in a turn of its own.
+    /// Runs [`ReadTurn::list`] in a separate turn.
     ///
     /// # Errors
     /// As [`Self::model_turn`], and those of [`Engine::live_list`].
@@ -207,7 +210,7 @@ impl Reads {
         self.model_turn().await?.list(query).await
     }
 
-    /// The system's reads have connections of their own.
+    /// Waits for a turn, except for the system's reads, which have reserved connections.
     async fn turn(&self, readers: &FairShare) -> Result<ReadTurn<'_>, StoreError> {
         let share = match self.party {
             ShareOwner::System => None,
@@ -222,7 +225,8 @@ impl Reads {
         })
     }
 
-    /// Counts a statement and what it found: by nothing else is another tenant's id told from an unknown one.
+    /// Counts a tenant's read and its results. The counts must be the same for an id of another tenant and for an
+    /// unknown id, because a difference would show in response times.
     fn count(&self, found: usize) {
         if let ShareOwner::Tenant(_) = self.party {
             metrics::counter!("roentgen_tenant_reads_total").increment(1);
@@ -231,7 +235,7 @@ impl Reads {
     }
 }
 
-/// A reader's turn, until this is dropped. Within it no other is waited for.
+/// A turn to read, held until drop. Reads within it do not wait for another turn.
 #[derive(Debug)]
 pub struct ReadTurn<'a> {
     reads: &'a Reads,
@@ -239,7 +243,7 @@ pub struct ReadTurn<'a> {
 }
 
 impl ReadTurn<'_> {
-    /// A stream's events with `after < version`, in order, at most `limit`.
+    /// Returns a stream's events with `after_version < version`, in order, at most `limit`.
     ///
     /// # Errors
     /// Those of [`Engine::read_stream`].
@@ -257,8 +261,8 @@ impl ReadTurn<'_> {
         Ok(events)
     }
 
-    /// Events after a position that pass the filter; a tenant's reads find the tenant's events, whatever the filter
-    /// says.
+    /// Returns events after a position that pass the filter. Reads of a tenant find only the tenant's events, whatever
+    /// tenant the filter names.
     ///
     /// # Errors
     /// Those of [`Engine::read_log`].
@@ -278,7 +282,7 @@ impl ReadTurn<'_> {
         Ok(page)
     }
 
-    /// A page of a read model. The query names the tenant.
+    /// Returns a page of a read model. The query names the tenant.
     ///
     /// # Errors
     /// Those of [`Engine::live_list`].

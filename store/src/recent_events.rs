@@ -1,7 +1,7 @@
-//! The end of the log in memory: what the appender just wrote, for the projector and the live feeds on this node.
+//! Recent events in memory: what the appender wrote last, for the projector and the live feeds of this node.
 //!
-//! A bounded ring of consecutive events. Whoever asks for what it does not hold (another node's events stand between,
-//! or it fell out) reads the database instead.
+//! A bounded ring buffer of consecutive events. Events that the buffer does not hold are read from the database: older
+//! events, and events of other nodes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,15 +10,15 @@ use tokio::sync::watch;
 
 use crate::log::StoredEvent;
 
-/// How much the ring holds, in bytes.
+/// Size limit of the ring buffer, in bytes.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// The ring and the highest position known on this node.
+/// The ring buffer, and the highest position known to this node.
 #[derive(Debug)]
 pub struct RecentEvents {
     ring: Mutex<Ring>,
     head: watch::Sender<u64>,
-    /// The highest position that this node wrote.
+    /// Highest position written by this node.
     own: watch::Sender<u64>,
 }
 
@@ -39,7 +39,7 @@ impl Default for RecentEvents {
 }
 
 impl RecentEvents {
-    /// Takes up events that were just written, consecutive and in order.
+    /// Adds events that were just written, consecutive and in order.
     pub fn push(&self, events: Vec<StoredEvent>) {
         let Some(last) = events.last().map(|event| event.position) else {
             return;
@@ -53,7 +53,7 @@ impl RecentEvents {
         self.own.send_replace(last);
     }
 
-    /// Learns of a position from elsewhere: the database, another node.
+    /// Records a position learned from the database or another node.
     pub fn observe(&self, position: u64) {
         self.head.send_if_modified(|head| {
             let higher = position > *head;
@@ -62,24 +62,24 @@ impl RecentEvents {
         });
     }
 
-    /// The highest position known; changes wake whoever waits.
+    /// Returns a watch of the highest position known.
     pub fn head(&self) -> watch::Receiver<u64> {
         self.head.subscribe()
     }
 
-    /// The highest position that this node wrote, 0 before its first.
+    /// Returns a watch of the highest position written by this node; 0 before its first write.
     pub fn written_here(&self) -> watch::Receiver<u64> {
         self.own.subscribe()
     }
 
-    /// Whether the ring holds the event at this position.
+    /// Returns whether the ring buffer holds the event at this position.
     pub fn contains(&self, position: u64) -> bool {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let ends = (ring.events.front(), ring.events.back());
         matches!(ends, (Some(first), Some(last)) if (first.position..=last.position).contains(&position))
     }
 
-    /// The events that follow `after`, at most `limit`, or `None` where the ring does not hold the first of them.
+    /// Returns the events after `after`, at most `limit`, or `None` if the ring buffer does not hold the first of them.
     pub fn after(&self, after: u64, limit: usize) -> Option<Vec<Arc<StoredEvent>>> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let first = ring.events.front()?.position;

@@ -1,27 +1,26 @@
-//! How far a relay is: what of the log has left the house, and where it stands there.
+//! The checkpoint of a relay: the last event sent out of the system, and its place in the target stream.
 
 use crate::chain::Digest;
 use crate::read_model::Checkpoint;
 
-/// What a relay has had acknowledged, as it is kept. Its relay moves it by compare-and-set.
+/// The stored checkpoint of a relay, which covers acknowledged events. The relay advances it by compare-and-set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelayCheckpoint {
-    /// The last event that was acknowledged; 0 where none was.
+    /// Position of the last acknowledged event; 0 if there is none.
     pub position: u64,
-    /// Its link.
+    /// Chain hash of that event.
     pub hash: Digest,
-    /// When the stream was created by its server's clock, in nanoseconds since the epoch: a stream that was deleted and
-    /// made again is another one.
+    /// When the target stream was created, in nanoseconds since the Unix epoch, by the clock of its server. A stream
+    /// that was deleted and recreated has a different time.
     pub stream_created_ns: i64,
-    /// The first sequence that the stream is known to begin with.
+    /// First sequence that the target stream is known to start with.
     pub first_sequence: u64,
-    /// The sequence that the event at `position` has there; what stood there before the first event where there is
-    /// none.
+    /// Sequence of the event at `position` in the target stream; before the first event, the last sequence found there.
     pub last_sequence: u64,
 }
 
 impl RelayCheckpoint {
-    /// Position and link alone.
+    /// Returns position and chain hash only.
     pub const fn as_checkpoint(&self) -> Checkpoint {
         Checkpoint {
             position: self.position,

@@ -1,22 +1,22 @@
-//! What a login of PostgreSQL may do, and what the schema `public` holds that is not Roentgen's.
+//! The rights of a PostgreSQL login, and objects in the schema `public` that do not belong to Roentgen.
 //!
-//! A function, operator or cast in `public` can be chosen in place of one of PostgreSQL's own, and then runs with the
-//! rights of the role that asked. The server therefore must not be able to create one there, and none may be there that
-//! belongs to another role.
+//! A function, operator or cast in `public` can be chosen instead of a built-in one of PostgreSQL, and then runs with
+//! the rights of the calling role. Therefore the server must not be able to create one there, and none of another role
+//! may exist there.
 
-/// Which of the two logins is asked about.
+/// The login whose rights are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Login {
     /// The login that runs migrations.
     Owner,
-    /// The login that serves.
+    /// The login of the server.
     Server,
 }
 
-/// The rights of a login. SQLite has none of them.
+/// The rights of a login. On SQLite they are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rights {
-    /// The role that logged in (`session_user`).
+    /// Role that logged in (`session_user`).
     pub login: String,
     /// Roles of this connection that may create objects in `public` and do not own the log.
     pub may_create: Vec<String>,
@@ -28,16 +28,16 @@ pub struct Rights {
     pub owns_log: bool,
 }
 
-/// Why a connection is not safe to work on.
+/// Why a connection is not safe to use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnsafeSchema {
-    /// The server could plant code.
+    /// A role of the server may create objects in `public`, and could plant code there.
     #[error(
         "{0} may create objects in the schema public; run as a superuser or as the schema's owner: \
          REVOKE CREATE ON SCHEMA public FROM PUBLIC, {0}"
     )]
     MayCreate(String),
-    /// Somebody else's code is there.
+    /// Objects of other roles exist in `public`.
     #[error(
         "the schema public holds objects of other roles, which could run with the rights of Roentgen: {0}; drop them"
     )]
@@ -45,11 +45,11 @@ pub enum UnsafeSchema {
 }
 
 impl Rights {
-    /// Whether this login can work here.
+    /// Checks that this login is safe to use.
     ///
     /// # Errors
     ///
-    /// [`UnsafeSchema`] names the first reason against it, and what to do.
+    /// [`UnsafeSchema`] with the first reason found and how to fix it.
     pub fn check(&self) -> Result<(), UnsafeSchema> {
         if !self.may_create.is_empty() {
             return Err(UnsafeSchema::MayCreate(self.may_create.join(", ")));

@@ -1,8 +1,9 @@
 //! The catalog's secrets: passwords and tokens of PACS endpoints and AI models.
 //!
-//! A secret never enters the log, a read model or an answer. It lies in a table of its own, sealed with AES-256-GCM
-//! under the master key, with its tenant and id as associated data; events and states carry the id alone. It is put
-//! before the append that names it, and stays where that append is refused: nobody can tell whose it would have been.
+//! A secret never appears in the log, a read model or a response. It is stored in a separate table, sealed with
+//! AES-256-GCM under the master key, with its tenant and id as associated data; events and states contain only the id.
+//! A secret is stored before the append that refers to it. If that append is rejected the secret stays, because nothing
+//! shows which append it was stored for.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::keys::{KeyError, MasterKey};
 
-/// A secret in the open. Never prints itself.
+/// A secret in plain text. Its `Debug` output does not contain the bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretBytes(Vec<u8>);
 
@@ -24,7 +25,7 @@ impl SecretBytes {
         Self(bytes)
     }
 
-    /// The bytes, for whoever has to show them to the other side.
+    /// Returns the bytes, for use as credentials towards the other system.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -36,18 +37,18 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
-/// A secret's row.
+/// A stored secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSecret {
-    /// Whose it is.
+    /// Tenant of the secret.
     pub tenant_id: TenantId,
-    /// Its id, random.
+    /// Secret id, random.
     pub id: SecretId,
-    /// Nonce (12 bytes), ciphertext, tag (16 bytes).
+    /// Nonce (12 bytes), ciphertext and tag (16 bytes).
     pub sealed: Vec<u8>,
 }
 
-/// Puts secrets away and gets them back.
+/// Stores and retrieves secrets.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     engine: Arc<dyn Engine>,
@@ -55,16 +56,16 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Over this database, under this key.
+    /// Creates the storage for secrets in a database, under a master key.
     pub fn new(engine: Arc<dyn Engine>, master: MasterKey) -> Self {
         Self { engine, master }
     }
 
-    /// Encrypts the secret and stores it under a fresh id. Durable when this returns.
+    /// Encrypts the secret and stores it under a new id. It is durable when this returns.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the database fails; nothing refers to the id.
+    /// [`StoreError`] if the database fails; nothing refers to the id then.
     pub async fn put(
         &self,
         tenant: TenantId,
@@ -83,10 +84,10 @@ impl Secrets {
         Ok(id)
     }
 
-    /// A tenant's secret, where there is one.
+    /// Returns a tenant's secret, if it exists.
     ///
     /// # Errors
-    /// [`KeyError::CorruptSecret`] where it does not open: its bytes, its place or the master key is another.
+    /// [`KeyError::CorruptSecret`] if it cannot be opened: its bytes, tenant, id or master key do not match.
     pub async fn get(
         &self,
         tenant: TenantId,
@@ -103,7 +104,7 @@ impl Secrets {
     }
 }
 
-/// Tenant, then id.
+/// Concatenates tenant and id.
 fn associated_data(tenant: TenantId, id: SecretId) -> [u8; 32] {
     let mut place = [0; 32];
     let (first, second) = place.split_at_mut(16);

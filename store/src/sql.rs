@@ -1,6 +1,6 @@
-//! The statements that depend on a model's shape: one text for both engines, which both take `$1`.
+//! SQL statements that depend on the schema of a read model, for both engines, which both accept `$1`.
 //!
-//! Identifiers come from `&'static str` in [`ReadModel`]s only; everything a caller says is an argument.
+//! Identifiers come only from `&'static str`s in a [`ReadModel`]; all input of callers is passed as arguments.
 
 #[cfg(test)]
 pub(crate) mod ladder;
@@ -16,7 +16,7 @@ pub(crate) struct Statement {
     pub(crate) args: Vec<Arg>,
 }
 
-/// One argument.
+/// An argument of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Arg {
     Uuid(Uuid),
@@ -26,20 +26,20 @@ pub(crate) enum Arg {
     Int(i64),
 }
 
-/// What the engines call things.
+/// The differences between the SQL dialects of the engines.
 #[derive(Debug)]
 pub(crate) struct Dialect {
-    /// Stands before a read model's table: a schema and a dot, or nothing.
+    /// Prefix of read-model tables: a schema name and a dot, or empty.
     pub(crate) schema: &'static str,
     pub(crate) uuid: &'static str,
     pub(crate) bool: &'static str,
     pub(crate) bytes: &'static str,
     pub(crate) int: &'static str,
-    /// Whether a table's key is an index like the others, to be built when the table is full.
+    /// Whether the key of a table is an index like the others, built after the table is filled.
     pub(crate) key_is_built: bool,
 }
 
-/// The columns that every model's table has, before its own.
+/// The columns of every read-model table, before the model's own columns.
 pub(crate) const FIXED_COLUMNS: &str =
     "id, tenant_id, patient_id, version, sort_key, document, sealed";
 
@@ -79,7 +79,7 @@ impl Dialect {
         )
     }
 
-    /// A statement an index, each to be run by itself.
+    /// Returns one statement per index; each must be run separately.
     pub(crate) fn create_indexes(&self, table: Table) -> Vec<String> {
         let key = self.key_is_built.then(|| self.create_key(table));
         let indexes = table.model.indexes.iter().enumerate();
@@ -117,12 +117,12 @@ impl Dialect {
         )
     }
 
-    /// Drops a table by the name that its generation was written down with.
+    /// Returns the statement that drops a table by its stored name.
     pub(crate) fn drop_table(&self, name: &str) -> String {
         format!("DROP TABLE IF EXISTS {}{name}", self.schema)
     }
 
-    /// All columns of a row, fixed ones first, then the model's own in its order.
+    /// Returns all columns of a row: the fixed ones first, then the model's own in its order.
     pub(crate) fn columns(model: &ReadModel) -> String {
         let own = model
             .columns
@@ -132,7 +132,7 @@ impl Dialect {
         format!("{FIXED_COLUMNS}{own}")
     }
 
-    /// A page of a model: the ordered union of what each index prefix gives.
+    /// Returns the statement for a page of a read model: the ordered union of the results of all index prefixes.
     pub(crate) fn list(&self, table: Table, query: &ListQuery) -> Statement {
         let mut list = ListBuilder { args: Vec::new() };
         let parts: Vec<String> = query
@@ -154,9 +154,9 @@ impl Dialect {
     }
 }
 
-/// A condition that every row meets and that one index of a model has for its own: no version is negative. An index is
-/// open to a planner only where the statement says the index's condition, and a walk says that of its own index. So a
-/// planner has nothing to choose from, whatever its statistics say.
+/// Returns the marker condition of an index. Every row meets it, since no version is negative, and each index of a
+/// model has a different one. A planner can use a partial index only if the statement contains the index's condition,
+/// and a scan contains only that of its own index. The planner therefore has no choice, whatever its statistics say.
 fn mark(place: usize) -> String {
     format!("version <> -{}", place + 1)
 }
@@ -165,7 +165,7 @@ struct ListBuilder {
     args: Vec<Arg>,
 }
 
-/// Whether the prefix names its one row.
+/// Returns whether the prefix selects a single row by id.
 fn is_by_id(prefix: &[(&'static str, Value)]) -> bool {
     prefix.iter().any(|(column, _)| *column == "id")
 }

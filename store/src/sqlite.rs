@@ -1,8 +1,8 @@
-//! The engine on SQLite: three files, one writer each.
+//! The SQLite engine: three files, with one writer each.
 //!
-//! `roentgen.db` holds the log, `roentgen-read.db` the read models and their checkpoints, `roentgen-keys.db` the
-//! patients' keys. In one file the projector would starve behind the appender, and a key destroyed would live on in
-//! every backup of the log.
+//! `roentgen.db` contains the log, `roentgen-read.db` the read models and their checkpoints, `roentgen-keys.db` the
+//! patient keys. In a single file the appender would starve the projector, and every backup of the log would contain
+//! deleted keys.
 
 mod append;
 mod append_decision;
@@ -60,7 +60,7 @@ static LOG: Migrator = sqlx::migrate!("../migrations/sqlite/log");
 static READ: Migrator = sqlx::migrate!("../migrations/sqlite/read");
 static KEYS: Migrator = sqlx::migrate!("../migrations/sqlite/keys");
 
-/// A log, its read models and its keys, in three files side by side.
+/// A log, its read models and its keys, in three files of one directory.
 #[derive(Debug)]
 pub struct Sqlite {
     log: File,
@@ -68,15 +68,15 @@ pub struct Sqlite {
     keys: File,
     shown: LiveTables,
     tenant_readers: Readers,
-    /// The fingerprint of the master key, from when log and keys were found to belong to it.
+    /// Fingerprint of the master key, set once log and keys are known to belong to it.
     master_id: OnceLock<Vec<u8>>,
 }
 
 impl Sqlite {
-    /// Opens the three files, and creates them and their directory where they are missing; `path` is the log's.
+    /// Opens the three files; `path` is that of the log. Missing files and their directory are created.
     ///
     /// # Errors
-    /// [`EngineError::Rejected`] around [`UnsupportedSqliteVersion`] where the linked SQLite can corrupt a WAL.
+    /// [`EngineError::Rejected`] around [`UnsupportedSqliteVersion`] if the linked SQLite version can corrupt a WAL.
     pub async fn open(path: &Path) -> Result<Self, EngineError> {
         let log = File::open(path, Durability::Log).await?;
         let read = File::open(&sibling_file(path, "read"), Durability::Rebuildable).await?;
@@ -99,7 +99,7 @@ impl Sqlite {
     }
 }
 
-/// `<stem>-<part>.db` beside the log's file.
+/// Returns `<stem>-<part>.db` in the directory of the log's file.
 fn sibling_file(path: &Path, part: &str) -> PathBuf {
     let mut name = path.file_stem().unwrap_or_default().to_os_string();
     name.push("-");
@@ -132,7 +132,7 @@ impl Engine for Sqlite {
         log::head(&self.log).await
     }
 
-    /// Other processes on the same files look by themselves.
+    /// Does nothing: other processes that use the same files poll.
     async fn notify_appended(&self) -> Result<(), EngineError> {
         Ok(())
     }
@@ -172,7 +172,7 @@ impl Engine for Sqlite {
         log::first_disagreement(&self.log).await
     }
 
-    /// The log is one table here.
+    /// Returns nothing: the log is a single table in SQLite.
     async fn archives(&self) -> Result<Vec<ArchivedPartition>, EngineError> {
         Ok(Vec::new())
     }

@@ -1,9 +1,9 @@
-//! Durable subscriptions: the log's events of some types, in position order, from a checkpoint on.
+//! Durable subscriptions: events of selected types, in position order, from a checkpoint on.
 //!
-//! A subscription is read by the node that leads. It takes events from this node's appender in memory and from the
-//! database where they are another node's; what is of no interest to it costs a look at the type's name. What it
-//! remembers goes into the database with its checkpoint, by compare-and-set: a holder that was paused and wakes up
-//! finds the checkpoint elsewhere and has changed nothing.
+//! The leader reads a subscription. It takes events from this node's appender in memory, and other nodes' events from
+//! the database. An event of another type costs only a comparison of its type. Policy memory is stored together with
+//! the checkpoint, by compare-and-set: a paused holder that resumes finds its checkpoint superseded and changes
+//! nothing.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,45 +22,45 @@ use crate::projector::{
 use crate::read_model::Checkpoint;
 use crate::recent_events::RecentEvents;
 
-/// Events looked at in one go, from memory and from the database.
+/// Maximum number of events per batch: from memory, and from the database.
 const BATCH_LIVE: usize = 1000;
 const BATCH_CATCH_UP: u32 = 1000;
-/// How often the log is looked at where nothing tells of new events: the projector on the same node looks more often,
-/// and tells.
+/// How often the log is polled if nothing signals new events. The projector on the same node polls more often, and
+/// signals them.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Where nothing happens that is of interest, the checkpoint moves this often.
+/// Interval at which the checkpoint advances while there are no events of the subscribed types.
 const IDLE_CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
-/// How long new events gather, from when the last ones were read: a batch of one costs nearly what one of a hundred
-/// does.
+/// How long new events are batched, counted from the last read. A batch of 1 event costs nearly as much as a batch of
+/// 100.
 const BATCH_DELAY: Duration = Duration::from_millis(10);
 
-/// A subscription in the hands of its reader.
+/// A subscription as its reader holds it.
 #[derive(Debug)]
 pub struct Subscription {
     engine: Arc<dyn Engine>,
     tail: Arc<RecentEvents>,
     name: &'static str,
     types: HashSet<&'static str>,
-    /// Where the checkpoint stands, as far as this reader knows.
+    /// Stored checkpoint, as far as this reader knows.
     saved: Checkpoint,
-    /// How far the log was read.
+    /// Checkpoint up to which the log was read.
     seen: Checkpoint,
-    /// When the checkpoint was last moved.
+    /// When the checkpoint was last advanced.
     moved_at: Instant,
-    /// When the database was last looked at.
+    /// When the database was last polled.
     looked_at: Option<Instant>,
-    /// Until when new events gather, where the last ones came from this node's memory.
+    /// End of the batching delay, if the last events came from this node's memory.
     gathers_until: Option<Instant>,
 }
 
-/// What a reader made of the events since the checkpoint.
+/// The changes that a reader made for the events since the checkpoint.
 #[derive(Debug, Default)]
 pub struct SubscriptionChanges {
-    /// New and changed values, each id once.
+    /// New and changed values; each id once.
     pub kept: Vec<MemoryEntry>,
-    /// Ids of values that are not needed any more.
+    /// Ids of values to delete.
     pub forgotten: Vec<Uuid>,
-    /// Effects that were refused for good.
+    /// Permanently rejected effects.
     pub refusals: Vec<RejectedEffect>,
 }
 
@@ -71,7 +71,7 @@ impl SubscriptionChanges {
 }
 
 impl Subscription {
-    /// Resumes at the checkpoint, or returns why it is ahead of the log.
+    /// Resumes at the stored checkpoint, or returns how the checkpoint is ahead of the log.
     ///
     /// # Errors
     ///
@@ -99,12 +99,12 @@ impl Subscription {
         }))
     }
 
-    /// How far the log was read.
+    /// Returns the position up to which the log was read.
     pub const fn position(&self) -> u64 {
         self.seen.position
     }
 
-    /// Where the checkpoint stands.
+    /// Returns the position of the stored checkpoint.
     pub const fn checkpoint(&self) -> u64 {
         self.saved.position
     }
@@ -113,7 +113,7 @@ impl Subscription {
     ///
     /// # Errors
     ///
-    /// [`EngineError`] if the database fails; the position stays.
+    /// [`EngineError`] if the database fails; the position does not change.
     pub async fn next(&mut self) -> Result<Vec<Arc<StoredEvent>>, EngineError> {
         let after = self.seen.position;
         self.gathers_until = None;
@@ -134,7 +134,7 @@ impl Subscription {
         Ok(events)
     }
 
-    /// Nobody has told of more, and the database was asked a moment ago.
+    /// Returns whether no new events were signalled, and the database was polled less than 250 ms ago.
     fn is_probably_at_end(&self, after: u64) -> bool {
         let looked = self
             .looked_at
@@ -163,8 +163,8 @@ impl Subscription {
         Ok(page.events.into_iter().map(Arc::new).collect())
     }
 
-    /// Lets the next events gather where the last ones came from this node's memory. What follows from an event waits
-    /// here too before it is read.
+    /// Waits for the end of the batching delay, if the last events came from this node's memory. Events caused by the
+    /// last ones wait here too before they are read.
     pub async fn delay_batch(&self) {
         if let Some(until) = self.gathers_until {
             tokio::time::sleep_until(until).await;
@@ -196,13 +196,14 @@ impl Subscription {
         }
         let ids: Vec<Uuid> = keys.iter().map(MemoryKey::id).collect();
         let memories = self.engine.policy_memory(&ids).await?;
-        // In this order: memory is the checkpoint's, as it still stood after memory was read.
+        // The order matters: the memory belongs to the checkpoint only if the checkpoint is unchanged after the memory
+        // was read.
         let checkpoint = self.engine.checkpoint(self.name).await?;
         Ok((checkpoint == self.saved).then_some(memories))
     }
 
-    /// Writes changes and advances the checkpoint to where the log was read. `false` if another reader has advanced it:
-    /// nothing was written.
+    /// Writes changes and advances the checkpoint to the position read. Returns `false` and writes nothing if another
+    /// reader has advanced it.
     ///
     /// # Errors
     ///
@@ -224,7 +225,7 @@ impl Subscription {
         Ok(moved)
     }
 
-    /// Advances the checkpoint over a range without events of interest, at most twice a second.
+    /// Advances the checkpoint over a range without subscribed events, at most twice per second.
     ///
     /// # Errors
     ///
@@ -237,7 +238,7 @@ impl Subscription {
         self.commit(SubscriptionChanges::default()).await
     }
 
-    /// Writes changes if there are any; otherwise the checkpoint stays.
+    /// Writes changes if there are any; otherwise the checkpoint does not advance.
     ///
     /// # Errors
     ///

@@ -1,15 +1,15 @@
-//! A cache that is bounded by what its entries weigh, in bytes, and not by how many they are.
+//! A cache that is bounded by the size of its entries in bytes, and not by their number.
 //!
-//! Its owners share the room: when the entries weigh more than the budget, the owner that holds most gives up the entry
-//! that it has not used for longest. An owner alone has all the room, and one that fills the cache pushes out its own
-//! entries before those of owners that hold less.
+//! Several owners share the cache. When it exceeds its budget, the least recently used entry of the owner with the most
+//! bytes is evicted. A single owner can use the whole cache, and an owner that fills it evicts its own entries before
+//! those of owners with fewer bytes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
 use lru::LruCache;
 
-/// What an entry takes beside its value: key, links, and its part of the tables.
+/// Overhead of an entry in addition to its value, in bytes: key, links, and its part of the tables.
 const ENTRY_BYTES: usize = 256;
 
 /// Values of several owners (`P`) by key (`K`).
@@ -18,7 +18,7 @@ pub struct WeightedLru<P, K: Hash + Eq, V> {
     budget: usize,
     weight: usize,
     shares: HashMap<P, Share<K, V>>,
-    /// The owners in the order of what they hold.
+    /// Owners, ordered by the bytes that they hold.
     by_weight: BTreeSet<(usize, P)>,
 }
 
@@ -35,7 +35,7 @@ struct Entry<V> {
 }
 
 impl<P: Copy + Ord + Hash, K: Hash + Eq, V> WeightedLru<P, K, V> {
-    /// An empty cache for so many bytes.
+    /// Creates an empty cache with a budget in bytes.
     pub fn new(budget: usize) -> Self {
         Self {
             budget,
@@ -45,19 +45,19 @@ impl<P: Copy + Ord + Hash, K: Hash + Eq, V> WeightedLru<P, K, V> {
         }
     }
 
-    /// An owner's value, which counts as used by this.
+    /// Returns an owner's value and marks it as recently used.
     pub fn get(&mut self, owner: P, key: &K) -> Option<&V> {
         let share = self.shares.get_mut(&owner)?;
         share.entries.get(key).map(|entry| &entry.value)
     }
 
-    /// An owner's value; it does not count as used.
+    /// Returns an owner's value without marking it as recently used.
     pub fn peek(&self, owner: P, key: &K) -> Option<&V> {
         let share = self.shares.get(&owner)?;
         share.entries.peek(key).map(|entry| &entry.value)
     }
 
-    /// Keeps a value of so many bytes in place of the one before, unless it weighs more than there is room for.
+    /// Stores a value of `bytes` bytes and replaces the previous one. A value larger than the budget is not stored.
     pub fn put(&mut self, owner: P, key: K, value: V, bytes: usize) {
         self.pop(owner, &key);
         let weight = bytes.saturating_add(ENTRY_BYTES);
@@ -75,7 +75,7 @@ impl<P: Copy + Ord + Hash, K: Hash + Eq, V> WeightedLru<P, K, V> {
         }
     }
 
-    /// Takes a value out.
+    /// Removes and returns a value.
     pub fn pop(&mut self, owner: P, key: &K) -> Option<V> {
         let share = self.shares.get_mut(&owner)?;
         let entry = share.entries.pop(key)?;
@@ -83,12 +83,12 @@ impl<P: Copy + Ord + Hash, K: Hash + Eq, V> WeightedLru<P, K, V> {
         Some(entry.value)
     }
 
-    /// What all entries weigh, in bytes.
+    /// Returns the size of all entries, in bytes.
     pub const fn weight(&self) -> usize {
         self.weight
     }
 
-    /// The entry that the heaviest owner has not used for longest goes.
+    /// Evicts the least recently used entry of the owner with the most bytes.
     fn evict(&mut self) {
         let Some((_, heaviest)) = self.by_weight.last().copied() else {
             return;
@@ -100,7 +100,7 @@ impl<P: Copy + Ord + Hash, K: Hash + Eq, V> WeightedLru<P, K, V> {
         }
     }
 
-    /// Puts an owner in its place after its entries changed. An owner without entries is forgotten.
+    /// Updates the bytes of an owner and its rank after a change. An owner without entries is removed.
     fn weigh(&mut self, owner: P, weight: impl FnOnce(usize) -> usize) {
         let Some(share) = self.shares.get_mut(&owner) else {
             return;

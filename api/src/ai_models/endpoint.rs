@@ -1,4 +1,4 @@
-//! `endpoint_config`: where a model answers. What it takes to be let in there is put away before the command.
+//! `endpoint_config`: the inference endpoint of an AI model. Its secret is stored before the command is executed.
 
 use roentgen_domain::Change;
 use roentgen_domain::ai_model::{EndpointAuth, EndpointPatch, MaxAttempts, TimeoutMs};
@@ -13,30 +13,30 @@ use crate::auth_config::AuthConfigBody;
 use crate::problem::Problem;
 use crate::validation::{BodyValidator, JsonObject};
 
-/// Inference endpoint of a model.
+/// Inference endpoint of an AI model.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AiEndpoint)]
 pub(crate) struct EndpointBody {
-    /// http or https, without user and password; required where there is none yet.
+    /// http or https URL without user and password; required if the model has no endpoint yet.
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     url: Change<String>,
-    /// How to be let in, as a whole; what it takes is never answered.
+    /// Authentication settings, replaced as a whole; secrets are never returned.
     #[serde(default)]
     #[schema(value_type = Option<AuthConfigBody>)]
     auth: Change<JsonObject<AuthConfigBody>>,
-    /// 1 to 3600000.
+    /// Timeout in milliseconds, 1 to 3600000.
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
     timeout_ms: Change<i64>,
-    /// 1 to 100.
+    /// Maximum number of attempts, 1 to 100.
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
     max_attempts: Change<i64>,
 }
 
-/// What changes of where a model answers, and the secret that is still to be put away.
+/// Changes to an endpoint, with the secret that is still to be stored.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     patch: EndpointPatch,
@@ -44,7 +44,7 @@ pub(super) struct Endpoint {
 }
 
 impl EndpointBody {
-    /// Whether it says where a new model answers: a change may leave that as it is.
+    /// Returns whether the URL is given. A change may leave the stored URL as it is.
     pub(super) fn has_url(&self) -> bool {
         matches!(self.url, Change::Set(_))
     }
@@ -75,8 +75,8 @@ impl EndpointBody {
     }
 }
 
-/// Puts the secret away, so that the event names it by its id alone. Where the command is then refused it stays, and
-/// nobody knows whose it would have been.
+/// Stores the secret, so that the event names only its id. If the command is then rejected, the secret remains stored
+/// without any reference to it.
 pub(super) async fn store_secret(
     app: &App,
     tenant: TenantId,

@@ -1,4 +1,4 @@
-//! `roentgen archive`: the log's oldest partitions become files and leave it (docs/adr/0012).
+//! `roentgen archive`: moves the oldest log partitions into files (docs/adr/0012).
 
 pub(super) mod file;
 
@@ -23,7 +23,7 @@ use roentgen_store::log::Head;
 use super::export;
 use crate::serve::shutdown_signal;
 
-/// What is used for years without an event: these streams stay in the log, however old they are.
+/// Stream types that are used for years without an event. Their events stay in the log regardless of age.
 const RETAINED_STREAM_TYPES: [&str; 7] = [
     AiModel::STREAM_TYPE,
     Caseload::STREAM_TYPE,
@@ -34,7 +34,7 @@ const RETAINED_STREAM_TYPES: [&str; 7] = [
     ReportTemplate::STREAM_TYPE,
 ];
 
-/// What is archived, and where to.
+/// Arguments of `roentgen archive`.
 #[derive(Debug, Args)]
 pub(super) struct ArchiveArgs {
     /// Archive partitions that end at or before this position.
@@ -45,7 +45,8 @@ pub(super) struct ArchiveArgs {
     out: PathBuf,
 }
 
-/// One partition after the other, each as a whole or not at all. What was interrupted is done by running it again.
+/// Archives partitions one by one; each is archived completely or not at all. An interrupted run is resumed by running
+/// the command again.
 pub(super) async fn run(engine: &dyn Engine, what: &ArchiveArgs) -> anyhow::Result<ExitCode> {
     ensure!(
         what.out.is_dir(),
@@ -85,7 +86,7 @@ async fn archive_partition(
         partition.last()
     );
     let path = what.out.join(&file_name);
-    // A file that is there already was written by a run that did not come to its end; it is looked at like any other.
+    // An existing file comes from an interrupted run; it is verified like any other.
     if !path.try_exists()? {
         export::write_partition(engine, partition, &path).await?;
     }
@@ -120,7 +121,7 @@ async fn archive_partition(
     Ok(())
 }
 
-/// Where an archive ends.
+/// Returns the last position of an archive and its chain hash.
 pub(super) fn head_of(archive: &ArchivedPartition) -> Head {
     Head {
         position: archive.partition.last(),

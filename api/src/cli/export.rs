@@ -1,5 +1,5 @@
-//! `roentgen export`: the log as files for analysts (contract, section 6). It reads the database itself, a page a
-//! transaction, beside running servers or without any. PHI stays sealed: no key is looked at.
+//! `roentgen export`: writes the log to files for analysts (contract, section 6). Reads the database directly, one
+//! transaction per page, with or without running servers. PHI stays encrypted; no key is read.
 
 mod ndjson;
 mod parquet;
@@ -23,10 +23,10 @@ use crate::serve::shutdown_signal;
 use partial_file::PartialFile;
 use row::Row;
 
-/// How many events are read at once.
+/// Number of events per page.
 const PAGE: u32 = 5000;
 
-/// What is exported, and where to.
+/// Arguments of `roentgen export`.
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     /// Output format.
@@ -51,14 +51,14 @@ enum Format {
     Parquet,
 }
 
-/// Which events: `after < position <= until`.
+/// Range of events: `after < position <= until`.
 #[derive(Debug, Clone, Copy)]
 struct Range {
     after: u64,
     until: u64,
 }
 
-/// Said of it when it is exported.
+/// Summary line printed after the export.
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { after, until } = self;
@@ -70,7 +70,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// Exports up to the head that is found now, and says which that is. Nothing is left of a run that fails or is stopped.
+/// Exports up to the current head and prints the exported range. A failed or interrupted run leaves no file.
 pub(super) async fn run(engine: &dyn Engine, export: &ExportArgs) -> anyhow::Result<ExitCode> {
     let range = Range {
         after: export.after,
@@ -106,7 +106,7 @@ pub(super) async fn run(engine: &dyn Engine, export: &ExportArgs) -> anyhow::Res
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes all that is stored of a partition into a new file.
+/// Writes all stored columns of a partition to a new file.
 pub(super) async fn write_partition(
     engine: &dyn Engine,
     partition: LogPartition,
@@ -123,7 +123,7 @@ pub(super) async fn write_partition(
     unfinished.persist()
 }
 
-/// Whether who read our output has seen enough. What a database says is further down in an error.
+/// Returns whether the reader closed standard output. I/O errors of the database are nested deeper and do not match.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let written = error.downcast_ref::<io::Error>();
     written.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
@@ -153,7 +153,7 @@ async fn write(
     Ok(())
 }
 
-/// Every event of the range, in position order.
+/// Passes every event of the range to the closure, in position order.
 async fn walk(
     engine: &dyn Engine,
     range: Range,
@@ -176,7 +176,7 @@ async fn walk(
     Ok(())
 }
 
-/// A file with a hole would look whole to whoever reads it.
+/// Returns the message for a gap: a file with a missing event would look complete to its readers.
 fn missing_event(position: u64) -> String {
     format!("event at position {position} is missing; run roentgen verify")
 }

@@ -1,8 +1,8 @@
-//! How far a long command is, on a terminal only.
+//! Progress of long commands, shown on a terminal only.
 
 use std::io::{IsTerminal as _, Write as _};
 
-/// One line of standard error that is written over and over; nothing where that is no terminal.
+/// Status line on standard error, rewritten in place; silent if standard error is not a terminal.
 #[derive(Debug)]
 pub(super) struct ProgressLine {
     shown: bool,
@@ -10,7 +10,7 @@ pub(super) struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// Over so many events, where that is known.
+    /// Creates the line; `events` is the total, if known.
     pub(super) fn new(events: Option<u64>) -> Self {
         Self {
             shown: std::io::stderr().is_terminal(),
@@ -18,12 +18,12 @@ impl ProgressLine {
         }
     }
 
-    /// So many events are done.
+    /// Shows the number of processed events.
     pub(super) fn at(&self, events: u64) {
         self.note("", events);
     }
 
-    /// So many events are done of what is going on.
+    /// Shows the number of processed events, and the phase `what`.
     pub(super) fn note(&self, what: &str, events: u64) {
         if !self.shown {
             return;
@@ -46,7 +46,7 @@ impl ProgressLine {
     }
 }
 
-/// What is written next begins a line of its own.
+/// Ends the line, so that further output starts on a new one.
 impl Drop for ProgressLine {
     fn drop(&mut self) {
         if self.shown {

@@ -1,4 +1,4 @@
-//! `roentgen projections`.
+//! `roentgen projections`: prints the status of all projections.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use roentgen_store::read_model::Checkpoint;
 
 const REJECTED_SHOWN: u32 = 20;
 
-/// One line a projection, one for each of its other generations, and its parked streams; then the policies, and the
-/// relay where there is one.
+/// Prints one line per projection and per other generation, then the parked streams, the policies, and the relay, if
+/// any. Exits 1 if a checkpoint does not match the log.
 pub(super) async fn run(
     engine: Arc<dyn Engine>,
     projections: Vec<Arc<dyn Projection>>,
@@ -58,7 +58,7 @@ fn print_line(name: &str, position: u64, head: u64) {
     println!("{name:<24} {position:>14} {head:>14} {lag:>10}");
 }
 
-/// Generations that are made, kept or failed.
+/// Prints generations that are being built, retired or failed.
 fn print_other_generations(generations: &[Generation]) {
     for generation in generations {
         let position = generation.checkpoint.position;
@@ -78,7 +78,7 @@ fn print_other_generations(generations: &[Generation]) {
     }
 }
 
-/// One line a stream that the model could not fold.
+/// Prints one line per parked stream of the read model.
 async fn parked(parking: &ParkedStreams, of: &ReadModelStatus) -> anyhow::Result<()> {
     for parked in &of.parked {
         let since = parking.since(parked).await?;
@@ -93,7 +93,7 @@ async fn parked(parking: &ParkedStreams, of: &ReadModelStatus) -> anyhow::Result
     Ok(())
 }
 
-/// The policies' line, then the effects that were refused for good, latest first.
+/// Prints the line of the policies, then the permanently rejected effects, latest first.
 async fn policies(engine: &dyn Engine, head: u64) -> anyhow::Result<Checkpoint> {
     let checkpoint = engine.checkpoint(POLICIES).await?;
     print_line(POLICIES, checkpoint.position, head);
@@ -106,7 +106,7 @@ async fn policies(engine: &dyn Engine, head: u64) -> anyhow::Result<Checkpoint> 
     Ok(checkpoint)
 }
 
-/// The relay's line, where it was ever started.
+/// Prints the line of the relay, if it was ever started.
 async fn relay(engine: &dyn Engine, head: u64) -> anyhow::Result<Option<Checkpoint>> {
     let Some(checkpoint) = engine
         .relay_checkpoint(RELAY)

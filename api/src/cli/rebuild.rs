@@ -1,5 +1,5 @@
-//! `roentgen rebuild`: asks for new generations of read models and waits for them. The node that projects a model
-//! builds it; where none runs, this process does.
+//! `roentgen rebuild`: requests new generations of read models and waits for them. The node that projects a model
+//! builds it; without a running node, this process does.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use roentgen_store::recent_events::RecentEvents;
 use super::progress_line::ProgressLine;
 use crate::serve::shutdown_signal;
 
-/// How often the database is asked how far a rebuild is.
+/// Interval at which the database is polled for progress.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long what this process builds may take to end.
+/// Maximum time to stop the builds of this process.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is rebuilt.
+/// Arguments of `roentgen rebuild`.
 #[derive(Debug, Args)]
 pub(super) struct RebuildArgs {
     /// Read models to rebuild, named as in `roentgen projections` without the version suffix.
@@ -96,7 +96,7 @@ async fn drop_old(rebuilding: &RebuildService, names: &[String]) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// One after the other, as they are built.
+/// Requests the generations, then waits for each in turn.
 async fn build(
     engine: Arc<dyn Engine>,
     projections: Vec<Arc<dyn Projection>>,
@@ -134,7 +134,7 @@ async fn build(
     }
 }
 
-/// Waits for a generation and says what became of it: `false` where that is nothing.
+/// Waits for a generation and prints the outcome; returns `false` if it failed or was cancelled.
 async fn wait_until_finished(engine: &dyn Engine, asked: &Generation) -> anyhow::Result<bool> {
     let progress = ProgressLine::new(Some(engine.head().await?.position));
     loop {

@@ -1,4 +1,4 @@
-//! `roentgen serve`.
+//! `roentgen serve`: starts and stops the server.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -17,21 +17,21 @@ use crate::config::{Config, ConfigErrors, Dev};
 use crate::serve::{HttpListener, Limits, connections_that_fit, shutdown_signal};
 use crate::{routes, telemetry};
 
-/// How long the batch in hand and the projectors may take when the process stops.
+/// Maximum time on shutdown for the current batch and the projectors.
 const FLUSH: Duration = Duration::from_secs(10);
 
-/// A server in this process.
+/// Server running in this process.
 #[derive(Debug)]
 pub(crate) struct Running {
-    /// Where it listens.
+    /// Address on which the server listens.
     pub(crate) address: SocketAddr,
-    /// Its parts.
+    /// Components of the server.
     pub(crate) app: App,
     tasks: BackgroundTasks,
     serving: BackgroundTasks,
 }
 
-/// Migrates, starts everything and binds the port.
+/// Applies migrations, starts all components and binds the port.
 pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     let limits = Limits {
         connections: connections_that_fit(),
@@ -66,7 +66,7 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     let app = match app {
         Ok(app) => app,
         Err(refused) => {
-            // SQLite leaves no WAL of a refused file behind, which would be read into the file that takes its place.
+            // SQLite must leave no WAL of a rejected file behind: it would be read into the file that replaces it.
             tasks.stop(FLUSH).await;
             engine.close().await;
             return Err(refused.into());
@@ -96,7 +96,7 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     })
 }
 
-/// Rejects a start without tokens on a database that was served with them, unless it was asked for.
+/// Rejects a start without tokens on a database that was served with tokens, unless `--dev` is given.
 async fn check_tokens(engine: &dyn Engine, dev: Dev) -> anyhow::Result<()> {
     match dev {
         Dev::Off => return Ok(engine.mark_served_with_tokens().await?),
@@ -116,7 +116,7 @@ async fn check_tokens(engine: &dyn Engine, dev: Dev) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Rejects a server that could run its own code as the owner, and warns of a login that can do more than it needs.
+/// Rejects a server login that could execute its own code as owner; warns if the login has more rights than needed.
 async fn check_rights(engine: &dyn Engine) -> anyhow::Result<()> {
     let rights = engine.rights(Login::Server).await;
     let rights = rights.context("the rights of the database login cannot be read")?;
@@ -136,7 +136,7 @@ async fn check_rights(engine: &dyn Engine) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Rejects a key other than the one that signed this database's events from the first on: consumers know that one.
+/// Rejects a key other than the one that first signed this database's events: consumers know only that key.
 async fn check_event_key(engine: &dyn Engine, key: &EventKey) -> anyhow::Result<()> {
     let known = engine.event_key_fingerprint(&key.fingerprint()).await?;
     anyhow::ensure!(
@@ -147,7 +147,7 @@ async fn check_event_key(engine: &dyn Engine, key: &EventKey) -> anyhow::Result<
 }
 
 impl Running {
-    /// Finishes requests, then the batch in hand, then closes the database.
+    /// Finishes requests, then the current batch, then closes the database.
     pub(crate) async fn stop(self) -> bool {
         self.app.stop.cancel();
         let drained = self.serving.stop(Duration::from_secs(25)).await;
@@ -156,7 +156,7 @@ impl Running {
         drained && flushed
     }
 
-    /// Serves until a signal.
+    /// Serves until a shutdown signal arrives.
     pub(crate) async fn until_signalled(self) -> anyhow::Result<ExitCode> {
         shutdown_signal().await?;
         tracing::info!(event = "server.stopping", "shutting down");

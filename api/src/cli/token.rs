@@ -1,4 +1,4 @@
-//! `roentgen token`.
+//! `roentgen token`: prints a bearer token.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A body on its way in: how long it may be, how much of it there may be at once, and how long it may take.
+//! Reads request bodies within limits of length, memory in flight and time.
 
 use std::time::Duration;
 
@@ -14,19 +14,19 @@ use super::weight::Weight;
 use crate::problem::{Problem, ProblemCode};
 use crate::serve::stopped_arriving;
 
-/// How much of a body that is too long is read before it is refused, in bytes: a client that sends first and listens
-/// then would find the connection broken instead of the answer.
+/// Number of bytes read of an oversized body before it is rejected. A client that sends first and reads later would
+/// otherwise see a reset connection instead of the response.
 const MAX_READ_BYTES: usize = 64 * 1024 * 1024;
-/// How long a body may take to arrive.
+/// Maximum time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a body waits for its turn.
+/// Maximum time that a body waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// What all bodies in flight may weigh, in bytes. A tenant that holds little gets the longest body there is in at once,
-/// whatever the others hold.
+/// Budget for all bodies in flight, in bytes. A tenant that holds little can always send a body of the maximum length,
+/// whatever other tenants hold.
 const IN_FLIGHT: Limits = Limits {
     shared: 64 * MIB,
     reserve: 32 * MIB,
@@ -34,17 +34,17 @@ const IN_FLIGHT: Limits = Limits {
     waiting: 4096,
 };
 
-/// What a route takes for a body.
+/// Limits of a request body on a route.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyLimits {
-    /// How long it may be.
+    /// Maximum length in bytes.
     bytes: usize,
-    /// What it may hold.
+    /// Maximum content.
     weight: Weight,
 }
 
 impl BodyLimits {
-    /// Of a study with its instances.
+    /// Limits for a study with its instances.
     pub(crate) const SYNC: Self = Self {
         bytes: 8 * MIB,
         weight: Weight {
@@ -53,7 +53,7 @@ impl BodyLimits {
             longest_name: 64 * KIB,
         },
     };
-    /// Of everything else.
+    /// Limits for all other bodies.
     pub(crate) const USUAL: Self = Self {
         bytes: 512 * KIB,
         weight: Weight {
@@ -63,13 +63,13 @@ impl BodyLimits {
         },
     };
 
-    /// How long a body may be, in bytes.
+    /// Returns the maximum length in bytes.
     #[cfg(test)]
     pub(crate) const fn bytes(self) -> usize {
         self.bytes
     }
 
-    /// Whether a body holds no more than it may.
+    /// Returns whether a body is within the content limits.
     #[cfg(test)]
     pub(crate) fn takes(self, body: &[u8]) -> bool {
         !Weight::measure(body).exceeds(self.weight)
@@ -96,7 +96,7 @@ impl BodyLimits {
     }
 }
 
-/// The budget of bodies in flight. Clones share it.
+/// Budget of bodies in flight. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Bodies(FairShare);
 
@@ -107,7 +107,7 @@ impl Default for Bodies {
 }
 
 impl Bodies {
-    /// The body's bytes, which hold their part of the budget for as long as there are any of them.
+    /// Reads the body. The returned bytes hold their part of the budget until the last copy is dropped.
     pub(super) async fn arrived(
         &self,
         tenant: Option<TenantId>,
@@ -170,7 +170,7 @@ impl Bodies {
     }
 }
 
-/// Reads on a body that is too long, and drops it.
+/// Reads and discards the rest of an oversized body.
 async fn read_on(body: Body, mut read: usize, limits: BodyLimits) -> Problem {
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
@@ -185,7 +185,7 @@ async fn read_on(body: Body, mut read: usize, limits: BodyLimits) -> Problem {
     limits.too_long()
 }
 
-/// The problem of a body that did not arrive whole.
+/// Returns the problem for a body that did not arrive completely.
 fn broken_off(error: &axum::Error, limits: BodyLimits) -> Problem {
     if stopped_arriving(error) {
         let detail = "no byte of the body came for 10 seconds";
@@ -219,7 +219,7 @@ mod tests {
         arrived.map_err(|problem| problem.code())
     }
 
-    /// A body whose length nobody knows before it ends.
+    /// Returns a body of unknown length.
     fn chunked(bytes: Vec<u8>) -> Body {
         let chunks: Vec<_> = bytes
             .chunks(1000)

@@ -1,5 +1,4 @@
-//! A command's body: what it is said to be, its members as they are read, and what is said of those that are not as
-//! they should be.
+//! Command body: media type, members, and problems of malformed members.
 
 use axum::body::{Body, HttpBody as _};
 use http::request::Parts;
@@ -12,12 +11,12 @@ use crate::nearest;
 use crate::problem::{FieldError, Problem, ProblemCode};
 use crate::validation::{self, JsonObject};
 
-/// What a body may be said to be, and what PATCH takes besides.
+/// Accepted media types; `application/merge-patch+json` only for PATCH.
 const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// Refuses a body that is not said to be JSON, before any of it is read. A web page can have a browser send any other
-/// kind to any server without asking that server first. Where there is no body nothing need be said of it.
+/// Rejects a body that is not declared as JSON, before reading it. A web page can make a browser send any other type
+/// cross-origin without a CORS preflight. An empty body needs no media type.
 pub(super) fn check_media_type(parts: &Parts, body: &Body) -> Result<(), Problem> {
     if body.is_end_stream() || body.size_hint().exact() == Some(0) {
         return Ok(());
@@ -43,21 +42,21 @@ pub(super) fn check_media_type(parts: &Parts, body: &Body) -> Result<(), Problem
     Ok(())
 }
 
-/// A body that every command's body is: it may name the tenant.
+/// Body of a command, which may name the tenant.
 pub(crate) trait TenantScopedBody: DeserializeOwned {
-    /// `tenant_id`, where the client sends it.
+    /// Returns `tenant_id`, if sent.
     fn tenant_id(&self) -> Option<Uuid>;
 }
 
 impl CommandRequest {
-    /// The body's members.
+    /// Parses the body and checks `tenant_id`.
     pub(crate) fn body<B: TenantScopedBody>(&self) -> Result<B, Problem> {
         let body: B = parse_json(&self.body)?;
         self.caller.require_tenant(body.tenant_id())?;
         Ok(body)
     }
 
-    /// What is made of the body's members, away from the threads that serve if the body is long.
+    /// Parses the body and converts it with `parse`, on a blocking thread if it is long.
     pub(crate) async fn body_as<B: TenantScopedBody, T: Send + 'static>(
         &self,
         parse: impl FnOnce(B) -> Result<T, Problem> + Send + 'static,
@@ -72,7 +71,7 @@ impl CommandRequest {
         aside(self.body.len(), read).await?
     }
 
-    /// The body's members, where there may be no body.
+    /// Parses the body; an empty body yields the default.
     pub(crate) fn body_or_default<B: TenantScopedBody + Default>(&self) -> Result<B, Problem> {
         if self.body.is_empty() {
             return Ok(B::default());
@@ -81,7 +80,7 @@ impl CommandRequest {
     }
 }
 
-/// A body's members. What is no JSON of this shape is refused here, with the place and without the words.
+/// Parses a body. An error names the location and never repeats content.
 pub(super) fn parse_json<B: DeserializeOwned>(body: &[u8]) -> Result<B, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize::<_, JsonObject<B>>(&mut json);
@@ -90,7 +89,7 @@ pub(super) fn parse_json<B: DeserializeOwned>(body: &[u8]) -> Result<B, Problem>
     Ok(members)
 }
 
-/// A body that is JSON but not of the shape, or not JSON. A client's own words are not repeated: they could be PHI.
+/// Returns the problem for malformed JSON or a schema mismatch. Content is not repeated: it could be PHI.
 fn schema_error(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Problem {
     if !error.is_data() {
         return malformed(error);
@@ -102,11 +101,11 @@ fn schema_error(path: &serde_path_to_error::Path, error: &serde_json::Error) -> 
         return Problem::unacceptable(vec![FieldError { pointer, detail }]);
     }
     let detail = if let Some(hint) = unknown_member(&said) {
-        // The path ends at the client's own name, which is not repeated.
+        // The path ends at the client's field name, which is not repeated.
         pointer.truncate(pointer.rfind('/').unwrap_or(0));
         hint
     } else if let Some(name) = said.strip_prefix("duplicate field `") {
-        // The path ends at the object here; the name is one of ours, not the client's.
+        // The path ends at the object; the name is a field of this API, not the client's text.
         pointer = format!("{pointer}/{}", name.split('`').next().unwrap_or_default());
         "duplicate field".to_owned()
     } else {
@@ -117,8 +116,8 @@ fn schema_error(path: &serde_path_to_error::Path, error: &serde_json::Error) -> 
         .with_error(pointer, detail)
 }
 
-/// What is said of a member that is not known, where the error is one of those. serde ends its message with the names
-/// that are known, each between backticks; the client's own name stands before them.
+/// Returns a hint if the error is an unknown field. serde ends its message with the known names in backticks, after the
+/// client's own name.
 fn unknown_member(said: &str) -> Option<String> {
     let rest = said.strip_prefix("unknown field `")?;
     let (sent, known) = match rest.rsplit_once("`, expected ") {
@@ -142,7 +141,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
     )
 }
 
-/// RFC 6901.
+/// Formats a path as JSON Pointer (RFC 6901).
 fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter().fold(String::new(), |text, segment| {

@@ -1,4 +1,4 @@
-//! A request that says everything in its path.
+//! Request without body and query, determined by its path.
 
 use axum::extract::{FromRequest, Request};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use crate::problem::{Problem, ProblemCode};
 use crate::query_params::StrictQuery;
 use crate::validation;
 
-/// Nothing stands in its query or body, but for the caller's own `tenant_id`.
+/// Empty request; only the caller's `tenant_id` may be given in the query or body.
 #[derive(Debug)]
 pub(crate) struct EmptyRequest;
 

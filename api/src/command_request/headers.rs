@@ -1,4 +1,4 @@
-//! What a command's headers say.
+//! Headers of a command.
 
 use http::{HeaderMap, header};
 use roentgen_domain::ids::CorrelationId;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::problem::{Problem, ProblemCode};
 
-/// The caller's correlation id, or the one that the outermost layer made: it lets nothing else through.
+/// Returns the caller's correlation id, or the one set by the request middleware, which replaces invalid ids.
 pub(crate) fn correlation_id(headers: &HeaderMap) -> Result<CorrelationId, Problem> {
     let value = headers
         .get("x-correlation-id")
@@ -21,7 +21,7 @@ pub(crate) fn correlation_id(headers: &HeaderMap) -> Result<CorrelationId, Probl
     Ok(id.into())
 }
 
-/// `If-Match: "<version>"`; `*` is any version.
+/// Parses `If-Match: "<version>"`; `*` matches any version.
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! A command's answer on its way out.
+//! Response to a command.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -7,22 +7,22 @@ use roentgen_commands::CommandOutcome;
 use roentgen_domain::Aggregate;
 use uuid::Uuid;
 
-/// Answers tell how far the log was.
+/// Response header with the log position of the command or read.
 pub(crate) const LOG_POSITION: &str = "log-position";
 
-/// What a command answers with.
+/// Success status of a command.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum SuccessKind {
-    /// 201, at this collection.
+    /// 201, with `Location` in this collection.
     Created(&'static str),
     /// 200.
     Updated,
-    /// 201, at this collection, where the resource began with the command; else 200.
+    /// 201 with `Location` in this collection if the command created the resource, else 200.
     Upserted(&'static str),
 }
 
 impl SuccessKind {
-    /// Where a new resource is.
+    /// Returns the collection of a created resource.
     const fn collection(self, created: bool) -> Option<&'static str> {
         match (self, created) {
             (Self::Created(collection), _) | (Self::Upserted(collection), true) => Some(collection),
@@ -31,17 +31,17 @@ impl SuccessKind {
     }
 }
 
-/// A part of an aggregate that has an id of its own.
+/// Child of an aggregate with its own id.
 #[derive(Debug)]
 pub(crate) struct ChildResource<P> {
     pub(crate) id: Uuid,
-    /// Where it is listed.
+    /// `Location` of the child.
     pub(crate) place: String,
-    /// What it shows.
+    /// State to render.
     pub(crate) state: P,
 }
 
-/// What a command answers with, with this as the body.
+/// Returns the response to a command, with `document` as body.
 pub(crate) fn respond<A: Aggregate>(
     outcome: &CommandOutcome<A>,
     answer: SuccessKind,
@@ -67,7 +67,7 @@ pub(crate) fn respond<A: Aggregate>(
     response
 }
 
-/// 200 with a resource, or a part of it, that is rendered in a way of its own.
+/// Returns 200 with a resource, or part of one, in a custom rendering.
 pub(crate) fn ok_response<A>(outcome: &CommandOutcome<A>, body: String) -> Response {
     let mut response = json(StatusCode::OK, body);
     let headers = response.headers_mut();
@@ -77,7 +77,7 @@ pub(crate) fn ok_response<A>(outcome: &CommandOutcome<A>, body: String) -> Respo
     response
 }
 
-/// 201 with a part that was added to its aggregate, and the part's place.
+/// Returns 201 with a child added to its aggregate, and its `Location`.
 pub(crate) fn created_response<A>(
     collection: &str,
     id: Uuid,
@@ -100,13 +100,13 @@ pub(crate) fn created_response<A>(
     response
 }
 
-/// A JSON answer from text.
+/// Returns a response with JSON text.
 pub(crate) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     let kind = HeaderValue::from_static("application/json");
     (status, [(header::CONTENT_TYPE, kind)], body.into()).into_response()
 }
 
-/// A resource's `ETag`: its stream's version.
+/// Returns the `ETag` of a resource: the version of its stream.
 pub(crate) fn etag(version: u64) -> String {
     format!("\"{version}\"")
 }

@@ -1,19 +1,19 @@
-//! What a JSON text holds, counted in one pass and without memory, before anything is made of it.
+//! Size of a JSON text's content, counted in one pass without allocation, before parsing.
 
-/// How much a JSON text holds. A text of 8 MiB can hold four million elements, each of which costs dozens of bytes as
-/// soon as it is a value.
+/// Content counts of a JSON text. A text of 8 MiB can contain four million elements, each of which takes dozens of
+/// bytes once parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Weight {
-    /// Members of objects.
+    /// Number of object members.
     pub(super) members: usize,
-    /// Arrays, objects, and whatever follows another value in one of them.
+    /// Number of arrays, objects, and values that follow another value in one of them.
     pub(super) elements: usize,
-    /// The length of the longest member's name as it was sent, in bytes: errors carry copies of it.
+    /// Length in bytes of the longest member name as sent: errors carry copies of it.
     pub(super) longest_name: usize,
 }
 
 impl Weight {
-    /// Counts the parts of a text. One that is no JSON is counted as if it were.
+    /// Counts the content of a text. Invalid JSON is counted as if it were valid.
     pub(super) fn measure(json: &[u8]) -> Self {
         let mut weight = Self {
             members: 0,
@@ -36,7 +36,7 @@ impl Weight {
         weight
     }
 
-    /// Whether it is more than this in any way.
+    /// Returns whether any count exceeds the limit.
     pub(super) const fn exceeds(self, most: Self) -> bool {
         self.members > most.members
             || self.elements > most.elements
@@ -44,7 +44,7 @@ impl Weight {
     }
 }
 
-/// Goes behind a string's end, and says how long it was.
+/// Advances past the end of a string and returns its length.
 fn pass_string(bytes: &mut std::slice::Iter<'_, u8>) -> usize {
     let before = bytes.len();
     while let Some(byte) = bytes.next() {

@@ -1,4 +1,4 @@
-//! How many connections one address may have.
+//! Connection limits per client address.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use clap::Args;
 use ipnet::IpNet;
 
-/// The flags.
+/// Connection flags.
 #[derive(Args, Debug, Clone)]
 pub struct ConnectionOptions {
-    /// How many connections one address may have at once.
+    /// Maximum concurrent connections per address.
     #[arg(
         long,
         env = "ROENTGEN_CONNECTIONS_PER_ADDRESS",
@@ -17,8 +17,7 @@ pub struct ConnectionOptions {
         global = true
     )]
     pub connections_per_address: String,
-    /// A network (CIDR) or an address of proxies, whose connections are not limited by address; may be given several
-    /// times.
+    /// Network (CIDR) or address of proxies exempt from the per-address limit; repeatable.
     #[arg(
         long = "trusted-proxy",
         env = "ROENTGEN_TRUSTED_PROXY",
@@ -28,17 +27,17 @@ pub struct ConnectionOptions {
     pub trusted_proxies: Vec<String>,
 }
 
-/// What is in force.
+/// Effective connection limits.
 #[derive(Debug, Clone)]
 pub(crate) struct PerAddress {
-    /// How many connections one address may have at once.
+    /// Maximum concurrent connections per address.
     pub(crate) limit: usize,
-    /// The networks that have no such limit.
+    /// Networks without a per-address limit.
     pub(crate) trusted: Vec<IpNet>,
 }
 
 impl ConnectionOptions {
-    /// All of them, or a note of each that is wrong.
+    /// Validates all flags and reports each error.
     pub(super) fn resolve(
         &self,
         note: &mut impl FnMut(&str, &dyn fmt::Display),
@@ -66,7 +65,7 @@ fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(address)
 }
 
-/// Lines of `roentgen config`.
+/// Prints the lines of `roentgen config`.
 impl fmt::Display for PerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "connections-per-address {}", self.limit)?;

@@ -1,31 +1,31 @@
-//! Whether callers without a token are let in.
+//! Decides whether callers without a token are accepted (`--dev`).
 
 use super::Options;
 
-/// What a command needs of the configuration.
+/// Purpose of a command, which decides the required configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To answer callers: the keys, or `--dev`.
+    /// Serves requests: requires the keys, or `--dev`.
     Serving,
-    /// To sign a token: the JWT secret, or `--dev`.
+    /// Signs a token: requires the JWT secret, or `--dev`.
     Token,
-    /// To look after the database: no JWT secret.
+    /// Maintains the database: requires no JWT secret.
     Tool,
 }
 
-/// How it was decided.
+/// State of dev mode and its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dev {
     /// Every caller needs a token.
     Off,
-    /// Nothing says that this is more than a trial.
+    /// No token required, because no setting for production is given.
     Implicit,
-    /// It was asked for.
+    /// No token required, because `--dev` is given.
     Explicit,
 }
 
 impl Dev {
-    /// Whether callers without a token are let in.
+    /// Returns whether callers without a token are accepted.
     pub const fn is_on(self) -> bool {
         match self {
             Self::Off => false,
@@ -33,12 +33,12 @@ impl Dev {
         }
     }
 
-    /// Decides by what is configured: without a JWT secret and without `--dev`, a setting that belongs to production
-    /// says that the secret was forgotten.
+    /// Decides from the given options. Without a JWT secret and `--dev`, a setting for production means that the secret
+    /// was forgotten.
     ///
     /// # Errors
     ///
-    /// The flags of those settings.
+    /// The flags of those settings, comma-separated.
     pub(super) fn from_options(options: &Options) -> Result<Self, String> {
         if options.dev {
             return Ok(Self::Explicit);

@@ -1,5 +1,4 @@
-//! Names in the environment that look like the program's own and are none: a mistyped name would leave a setting unset
-//! without a word.
+//! Detects unknown `ROENTGEN_` environment variables: a mistyped name would silently leave a setting unset.
 
 use std::ffi::OsStr;
 
@@ -9,10 +8,10 @@ use super::Options;
 use crate::nearest;
 
 const PREFIX: &str = "ROENTGEN_";
-/// Names of the project's own tools.
+/// Prefixes of variables for the project's own tools.
 const OF_TOOLS: [&str; 2] = ["ROENTGEN_TEST_", "ROENTGEN_BENCH_"];
 
-/// Returns a complaint for each name that no flag has, which says what it could have been meant for.
+/// Returns an error for each unknown variable, with a suggestion.
 pub(super) fn unknown<'a>(names: impl Iterator<Item = &'a OsStr>) -> Vec<String> {
     let known = known();
     let names = names.filter_map(OsStr::to_str);
@@ -25,7 +24,7 @@ pub(super) fn unknown<'a>(names: impl Iterator<Item = &'a OsStr>) -> Vec<String>
         .collect()
 }
 
-/// The names that the flags have in the environment.
+/// Returns the environment variables of all flags.
 fn known() -> Vec<String> {
     let command = Options::augment_args(Command::new("roentgen"));
     let flags = command.get_arguments();

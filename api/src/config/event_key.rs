@@ -1,4 +1,4 @@
-//! The key that signs the events that go to NATS: a file that is given, or one in the data directory.
+//! Key that signs events published to NATS: a given file, or one in the data directory.
 
 use std::fmt;
 use std::io;
@@ -12,12 +12,12 @@ use secrecy::ExposeSecret as _;
 use super::dev_keys;
 use super::secret_file::{self, SecretFileError};
 
-/// Its name in the data directory.
+/// File name in the data directory.
 const NAME: &str = "event-key.pem";
-/// The flag that names another file.
+/// Flag that names another file.
 const FLAG: &str = "event-key-file";
 
-/// Where the key is, and whether it may be made.
+/// Path of the key, and whether a missing key may be generated.
 #[derive(Debug, Clone)]
 pub(crate) struct EventKeyFile {
     path: PathBuf,
@@ -27,7 +27,7 @@ pub(crate) struct EventKeyFile {
 type Note<'a> = &'a mut dyn FnMut(&str, &dyn fmt::Display);
 
 impl EventKeyFile {
-    /// The given file, or the one in the data directory, which is made in `--dev`. Returns `None` if neither is known.
+    /// Returns the given file, or the one in the data directory, generated in `--dev`; `None` if neither is known.
     pub(super) fn new(given: Option<&Path>, directory: Option<&Path>, dev: bool) -> Option<Self> {
         match (given, directory) {
             (Some(path), _) => Some(Self {
@@ -42,7 +42,7 @@ impl EventKeyFile {
         }
     }
 
-    /// Notes what is wrong with the key of a server that publishes. A key that is still to be made may be missing.
+    /// Reports errors in the key of a server that publishes. A missing key that may be generated is no error.
     pub(super) fn check(&self, note: Note<'_>) {
         let text = match secret_file::read(&self.path) {
             Ok(text) => text,
@@ -70,7 +70,7 @@ impl EventKeyFile {
     ///
     /// # Errors
     ///
-    /// Names the file, and says how a key is made.
+    /// Names the file and how to generate a key.
     pub(crate) fn read(&self) -> anyhow::Result<EventKey> {
         if self.is_made {
             return self.made();
@@ -85,7 +85,7 @@ impl EventKeyFile {
         self.parsed(&text)
     }
 
-    /// Reads the key, and makes it if there is none.
+    /// Reads the key, generating it if the file does not exist.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl EventKeyFile {
     }
 }
 
-/// The file, as `roentgen config` shows it.
+/// Prints the path for `roentgen config`.
 impl fmt::Display for EventKeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.path.display().fmt(f)

@@ -1,4 +1,4 @@
-//! Where events go: NATS servers, how they are entered, and what the stream is to be.
+//! NATS relay settings: servers, authentication, TLS, stream.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use secrecy::SecretString;
 use super::secret_file::{self, SecretFileError};
 use crate::cli::parse_duration;
 
-/// What one server of a JetStream cluster may be asked for at the most.
+/// Maximum number of JetStream replicas.
 const MAX_REPLICAS: usize = 5;
-/// No duration here makes sense below.
+/// Minimum of every duration.
 const MIN_DURATION: Duration = Duration::from_secs(1);
 
-/// The flags.
+/// NATS flags.
 #[derive(Args, Clone)]
 pub struct NatsOptions {
     /// NATS servers to publish events to: comma-separated nats://HOST:PORT or tls://HOST:PORT.
@@ -49,12 +49,12 @@ pub struct NatsOptions {
     /// Deduplication window; server default 2 minutes.
     #[arg(long, env = "ROENTGEN_NATS_DUPLICATE_WINDOW", global = true)]
     pub nats_duplicate_window: Option<String>,
-    /// The key that signs published events: Ed25519, PKCS#8, PEM; event-key.pem in the data directory if not given.
+    /// Ed25519 key that signs published events (PKCS#8 PEM); default event-key.pem in the data directory.
     #[arg(long, env = "ROENTGEN_EVENT_KEY_FILE", global = true)]
     pub event_key_file: Option<PathBuf>,
 }
 
-/// A server's URL may hold a password.
+/// Prints no values: a server URL may contain a password.
 impl fmt::Debug for NatsOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("NatsOptions")
@@ -64,7 +64,7 @@ impl fmt::Debug for NatsOptions {
 type ErrorSink<'a> = &'a mut dyn FnMut(&str, &dyn fmt::Display);
 
 impl NatsOptions {
-    /// What the relay is told, where there is to be one; a note of everything that is wrong.
+    /// Validates all flags and reports each error; returns the relay settings if `--nats` is given.
     pub(super) fn resolve(&self, note: ErrorSink<'_>) -> Option<Settings> {
         let authentication = self.authentication(note);
         let tls = self.tls(note);
@@ -84,7 +84,7 @@ impl NatsOptions {
         })
     }
 
-    /// Flags that mean nothing without servers.
+    /// Reports flags that have no effect without `--nats`.
     fn report_unused_flags(&self, note: ErrorSink<'_>) {
         let given = [
             ("nats-credentials", self.nats_credentials.is_some()),
@@ -192,7 +192,7 @@ impl NatsOptions {
     }
 }
 
-/// `None` where it is wrong; what is not given is `Some(None)`.
+/// Parses a duration: `Some(None)` if not given, `None` if invalid.
 fn duration(name: &str, text: Option<&str>, note: ErrorSink<'_>) -> Option<Option<Duration>> {
     let Some(text) = text else {
         return Some(None);
@@ -214,12 +214,12 @@ fn secret(path: &Path) -> Result<SecretString, SecretFileError> {
     Ok(secret_file::read(path)?.trim().to_owned().into())
 }
 
-/// Who reads them wants each line ended, the last one too.
+/// Reads a credentials file. The parser requires a newline after every line, including the last.
 fn credentials(path: &Path) -> Result<SecretString, SecretFileError> {
     Ok((secret_file::read(path)? + "\n").into())
 }
 
-/// Lines of `roentgen config`.
+/// Writes the lines of `roentgen config`.
 pub(super) fn write_config(f: &mut fmt::Formatter<'_>, settings: Option<&Settings>) -> fmt::Result {
     let Some(settings) = settings else {
         return writeln!(f, "nats          (none)");

@@ -1,4 +1,4 @@
-//! Files with secrets: read only where nobody but this user can, and never by way of a link.
+//! Secret files: read only if no other user has access, and never through a symbolic link.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -7,41 +7,41 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-/// Why a secret's file is not read.
+/// Reason why a secret file is rejected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretFileError {
-    /// It is a symbolic link.
+    /// Symbolic link.
     #[error("is a symbolic link: name the file itself")]
     Link,
-    /// It is a directory, a pipe or a device.
+    /// Directory, pipe or device.
     #[error("is not a regular file")]
     NotAFile,
-    /// Others may read or change it.
+    /// Readable or writable by other users.
     #[error("is open to others than its owner (mode {0:04o}): chmod 600 it")]
     OpenToOthers(u32),
-    /// It is somebody else's.
+    /// Owned by another user.
     #[error("belongs to another user (uid {0}): chown it")]
     OtherOwner(u32),
-    /// The system's own reason.
+    /// I/O error.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// The variable in which systemd names the directory of the service's credentials.
+/// Environment variable with the directory of systemd credentials.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
-/// Who may have access to a file, by where the file is.
+/// Allowed access to a file, depending on its directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FilePlacement {
-    /// Only this user owns, reads and writes it.
+    /// Accessible by this user only.
     Own,
-    /// systemd wrote it for this service. With `User=` or `DynamicUser=`, the file belongs to root, the service reads
-    /// it by an access control list, and the mode shows the list's mask as the group's bits (0440).
+    /// Written by systemd for this service. With `User=` or `DynamicUser=`, root owns the file, the service reads it
+    /// through an access control list, and the group bits of the mode show the list's mask (0440).
     Credentials,
 }
 
 impl FilePlacement {
-    /// Compares the file's directory with that of the credentials, both without links.
+    /// Compares the file's directory with the credentials directory, both with links resolved.
     fn classify(path: &Path, credentials: Option<&Path>) -> Self {
         let given = credentials.filter(|directory| directory.is_absolute() && path.is_absolute());
         let directory = given.and_then(|directory| directory.canonicalize().ok());
@@ -53,7 +53,7 @@ impl FilePlacement {
         }
     }
 
-    /// Whether a file may belong to the user `uid`, if the server runs as the user `own`.
+    /// Returns whether the user `uid` may own a file if the server runs as user `own`.
     const fn allows_owner(self, uid: u32, own: u32) -> bool {
         match self {
             Self::Own => uid == own,
@@ -61,7 +61,7 @@ impl FilePlacement {
         }
     }
 
-    /// The permission bits that a file must not have.
+    /// Returns the permission bits that a file must not have.
     const fn forbidden_bits(self) -> u32 {
         match self {
             Self::Own => 0o077,
@@ -72,16 +72,16 @@ impl FilePlacement {
 
 const ROOT: u32 = 0;
 
-/// The file's text. What is checked is what is read: the file stays open between.
+/// Returns the file's text. Checks and read use the same open file, so it cannot be replaced in between.
 ///
 /// # Errors
 ///
-/// [`SecretFileError`], which names what to do.
+/// [`SecretFileError`] with the remedy.
 pub(crate) fn read(path: &Path) -> Result<String, SecretFileError> {
     read_given(path, credentials_directory().as_deref())
 }
 
-/// Checks a secret's file that another program part reads by its path.
+/// Checks a secret file that another component reads by path.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ fn credentials_directory() -> Option<PathBuf> {
     std::env::var_os(CREDENTIALS_DIRECTORY).map(PathBuf::from)
 }
 
-/// Reads a file, given the directory of the service's credentials.
+/// Reads a file, given the directory of systemd credentials.
 fn read_given(path: &Path, credentials: Option<&Path>) -> Result<String, SecretFileError> {
     let mut file = open(path)?;
     check(&file, FilePlacement::classify(path, credentials))?;
@@ -104,7 +104,7 @@ fn read_given(path: &Path, credentials: Option<&Path>) -> Result<String, SecretF
     Ok(text)
 }
 
-/// A pipe is not waited for.
+/// Opens the file without following links and without blocking on a pipe.
 fn open(path: &Path) -> Result<File, SecretFileError> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let opened = OpenOptions::new()

@@ -1,4 +1,4 @@
-//! Secrets that are given: by a flag, by the environment, or in a file.
+//! Secrets given by flag, environment variable or file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::secret_file;
 
-/// The shortest shared secret, in bytes: as long as the digest it keys (RFC 7518, section 3.2).
+/// Minimum length of the shared secret in bytes: the digest length of HS256 (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
 
-/// The flags.
+/// Secret flags.
 #[derive(Args, Clone)]
 pub struct SecretOptions {
     /// Shared secret for HS256 tokens, at least 32 bytes.
@@ -23,7 +23,7 @@ pub struct SecretOptions {
         hide_env_values = true
     )]
     pub jwt_secret: Option<SecretString>,
-    /// A file with that secret, which only its owner can read.
+    /// File with that secret, readable by its owner only.
     #[arg(long, env = "ROENTGEN_JWT_SECRET_FILE", global = true)]
     pub jwt_secret_file: Option<PathBuf>,
     /// Master key that wraps patient keys: 32 bytes, base64.
@@ -34,7 +34,7 @@ pub struct SecretOptions {
         hide_env_values = true
     )]
     pub master_key: Option<SecretString>,
-    /// A file with that key, which only its owner can read.
+    /// File with that key, readable by its owner only.
     #[arg(long, env = "ROENTGEN_MASTER_KEY_FILE", global = true)]
     pub master_key_file: Option<PathBuf>,
 }
@@ -45,7 +45,7 @@ impl fmt::Debug for SecretOptions {
     }
 }
 
-/// What was given.
+/// Given secrets.
 pub(super) struct SecretInput {
     pub(super) jwt_secret: Option<SecretString>,
     pub(super) master_key: Option<MasterKey>,
@@ -54,17 +54,17 @@ pub(super) struct SecretInput {
 type Note<'a> = &'a mut dyn FnMut(&str, &dyn fmt::Display);
 
 impl SecretOptions {
-    /// Whether a secret that tokens are signed with is named, right or wrong.
+    /// Returns whether a JWT secret is given, valid or not.
     pub(super) const fn has_jwt_secret(&self) -> bool {
         self.jwt_secret.is_some() || self.jwt_secret_file.is_some()
     }
 
-    /// Whether a master key is named, right or wrong.
+    /// Returns whether a master key is given, valid or not.
     pub(super) const fn has_master_key(&self) -> bool {
         self.master_key.is_some() || self.master_key_file.is_some()
     }
 
-    /// The secrets; a note of everything that is wrong.
+    /// Reads and validates the secrets, and reports each error.
     pub(super) fn resolve(&self, note: Note<'_>) -> SecretInput {
         let secret = self.jwt_secret.as_ref();
         let file = self.jwt_secret_file.as_deref();
@@ -93,7 +93,7 @@ fn check_secret(secret: &[u8], note: Note<'_>) {
     }
 }
 
-/// One secret: its text, or its file's without blank space around it.
+/// Returns one secret: its text, or its file's content without surrounding white space.
 fn given(
     name: &str,
     text: Option<&SecretString>,

@@ -1,4 +1,4 @@
-//! How long things may take: `90s`, `15m`, `8h`, `7d`.
+//! Configurable timeouts, such as `90s`, `15m`, `8h`, `7d`.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::parse_duration;
 
-/// The flags.
+/// Timeout flags.
 #[derive(Args, Debug, Clone)]
 pub struct TimeoutOptions {
     /// Idle time after which a claimed case is released.
@@ -36,10 +36,10 @@ pub struct TimeoutOptions {
     pub viewer_token_ttl: String,
 }
 
-/// What is in force.
+/// Effective timeouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// How long a claimed case may be idle.
+    /// Idle time after which a claimed case is released.
     pub claim_timeout: Duration,
     /// Time allowed to communicate a critical result.
     pub critical_deadline: Duration,
@@ -48,7 +48,7 @@ pub struct Timeouts {
 }
 
 impl TimeoutOptions {
-    /// All of them, or a note of each that is wrong.
+    /// Validates all flags and reports each error.
     pub(super) fn resolve(
         &self,
         note: &mut impl FnMut(&str, &dyn fmt::Display),
@@ -68,7 +68,7 @@ impl TimeoutOptions {
     }
 }
 
-/// Lines of `roentgen config`.
+/// Prints the lines of `roentgen config`.
 impl fmt::Display for Timeouts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "claim-timeout {:?}", self.claim_timeout)?;

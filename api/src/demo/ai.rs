@@ -1,4 +1,4 @@
-//! The AI workflow: a CT chest that three models' tasks look at, and a radiologist who decides.
+//! AI workflow: three AI tasks on a CT chest, and a radiologist who reviews their results.
 
 use anyhow::ensure;
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ fn study(uid: &str, accession: &str) -> Value {
     })
 }
 
-/// The task that the study's arrival led to, taken up by the worker. Returns its id.
+/// Waits for the task created when the study arrived, and starts it as the worker. Returns its id.
 pub(super) async fn task(
     client: &DemoClient,
     cast: &DemoUsers,
@@ -93,7 +93,7 @@ pub(super) async fn task(
     Ok(task)
 }
 
-/// What the model says. Returns the output's id.
+/// Adds an output of the model. Returns its id.
 pub(super) async fn output(
     client: &DemoClient,
     cast: &DemoUsers,
@@ -107,7 +107,7 @@ pub(super) async fn output(
     id(&client.post(step, "/imaging-ai/outputs", &body).await?)
 }
 
-/// As the source's workers say it: in the query.
+/// Completes the task by query parameter, as the source system's workers do.
 pub(super) async fn complete(
     client: &DemoClient,
     cast: &DemoUsers,
@@ -119,7 +119,7 @@ pub(super) async fn complete(
     Ok(())
 }
 
-/// A radiologist asks for more than the model can do today.
+/// Requests a segmentation, which the model fails to deliver.
 async fn fails(
     client: &DemoClient,
     cast: &DemoUsers,
@@ -137,7 +137,7 @@ async fn fails(
     Ok(())
 }
 
-/// The score is low and does not push the case back; a radiologist reads it in its turn.
+/// Reads the case: the low score does not move it back, and a radiologist reads it in its turn.
 async fn decided(client: &DemoClient, cast: &DemoUsers, study: &str) -> anyhow::Result<()> {
     let path = format!("/radiology/worklist/items?imaging_study_id={study}");
     let says = "it is on the worklist: routine, score 0.15";
@@ -179,7 +179,7 @@ async fn decided(client: &DemoClient, cast: &DemoUsers, study: &str) -> anyhow::
         .await
 }
 
-/// Another study, without an order. Returns its worklist item's id.
+/// Creates a second study, without an order. Returns its worklist item's id.
 async fn second_case(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<String> {
     let body = study(&format!("{UID}.9"), "ACC999999");
     let step = DemoStep::create(&cast.gateway, "syncs another study");

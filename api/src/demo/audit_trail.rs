@@ -1,4 +1,4 @@
-//! The trail that the workflows left, and whether each of the twenty types is in it.
+//! Audit trail of the workflows; checks that each of the twenty event types occurred.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::client::{DemoClient, text};
 use super::users::DemoUsers;
 
-/// The twenty event types of the source.
+/// The twenty event types of the source system.
 const SOURCE_EVENT_TYPES: [&str; 20] = [
     "ImagingOrder.Created",
     "ImagingOrder.Scheduled",
@@ -32,7 +32,7 @@ const SOURCE_EVENT_TYPES: [&str; 20] = [
     "ImagingAI.OutputCreated",
 ];
 
-/// Prints every event of the tenant, a line each, and how many there are of each of the twenty types.
+/// Prints every event of the tenant, one per line, and the count of each of the twenty types.
 pub(super) async fn show(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<()> {
     println!("\nAudit trail (GET /events as auditor)\n");
     let events = client.events(&cast.auditor).await?;

@@ -1,11 +1,11 @@
-//! What a house has before the first patient comes.
+//! Catalog that the workflows need.
 
 use serde_json::{Value, json};
 
 use super::client::{DemoClient, DemoStep, id};
 use super::users::{COLLEAGUE, DemoUsers, RADIOLOGIST};
 
-/// What the workflows refer to.
+/// Catalog ids used by the workflows.
 #[derive(Debug)]
 pub(super) struct DemoCatalog {
     pub(super) head: String,
@@ -86,7 +86,7 @@ fn template() -> Value {
     })
 }
 
-/// The first radiologist holds one case at a time, so that the limit can be seen.
+/// Creates reading profiles. The first radiologist's limit is one case, which shows the limit in effect.
 async fn profiles(client: &DemoClient, cast: &DemoUsers) -> anyhow::Result<()> {
     for (practitioner, limit) in [(RADIOLOGIST, 1), (COLLEAGUE, 5)] {
         let body = json!({

@@ -1,4 +1,4 @@
-//! A client that prints what it does.
+//! HTTP client that prints its requests.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use tokio::time::{Instant, sleep};
 
 use super::users::DemoUser;
 
-/// What follows by itself is there by then.
+/// Maximum time for effects of policies to become visible.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Talks to the server.
+/// Client of the demo server.
 #[derive(Debug)]
 pub(super) struct DemoClient {
     http: reqwest::Client,
     base: String,
 }
 
-/// What is done: by whom, why, and what should come of it.
+/// Step of the demo: user, description and expected status.
 #[derive(Debug)]
 pub(super) struct DemoStep<'a> {
     pub(super) who: &'a DemoUser,
@@ -30,22 +30,22 @@ pub(super) struct DemoStep<'a> {
 }
 
 impl<'a> DemoStep<'a> {
-    /// Makes something.
+    /// Creates a resource: expects 201.
     pub(super) const fn create(who: &'a DemoUser, says: &'a str) -> Self {
         Self::with(who, says, StatusCode::CREATED)
     }
 
-    /// Changes or reads something.
+    /// Changes or reads a resource: expects 200.
     pub(super) const fn call(who: &'a DemoUser, says: &'a str) -> Self {
         Self::with(who, says, StatusCode::OK)
     }
 
-    /// Is refused.
+    /// Expects rejection: 409.
     pub(super) const fn expect_rejection(who: &'a DemoUser, says: &'a str) -> Self {
         Self::with(who, says, StatusCode::CONFLICT)
     }
 
-    /// Ends in this status.
+    /// Expects the given status.
     pub(super) const fn with(who: &'a DemoUser, says: &'a str, expected: StatusCode) -> Self {
         Self {
             who,
@@ -85,7 +85,7 @@ impl DemoClient {
         self.take(step, (Method::GET, path), None).await
     }
 
-    /// Takes one step, prints it, and expects what it should come to.
+    /// Performs one step, prints it, and checks the status.
     async fn take(
         &self,
         step: DemoStep<'_>,
@@ -131,7 +131,7 @@ impl DemoClient {
         Ok((status, answer))
     }
 
-    /// Looks until `wanted` finds in the answer what follows by itself, and prints what it is.
+    /// Polls until `wanted` returns a value for the response, and prints the effect.
     pub(super) async fn wait_until<T>(
         &self,
         who: &DemoUser,
@@ -154,7 +154,7 @@ impl DemoClient {
         }
     }
 
-    /// The whole feed of the caller's tenant, an envelope each.
+    /// Returns the event feed of the caller's tenant, up to 5000 envelopes.
     pub(super) async fn events(&self, who: &DemoUser) -> anyhow::Result<Vec<Value>> {
         let url = format!("{}/events?limit=5000", self.base);
         let response = self.http.get(url).bearer_auth(&who.token).send().await?;
@@ -169,13 +169,13 @@ impl DemoClient {
     }
 }
 
-/// The `id` of an answer.
+/// Returns the `id` of a response.
 pub(super) fn id(answer: &Value) -> anyhow::Result<String> {
     let id = answer.get("id").and_then(Value::as_str);
     Ok(id.context("the answer has no id")?.to_owned())
 }
 
-/// A text member, by its JSON pointer; empty where there is none.
+/// Returns a text member by JSON Pointer; empty if missing.
 pub(super) fn text<'a>(answer: &'a Value, pointer: &str) -> &'a str {
     answer
         .pointer(pointer)

@@ -1,4 +1,4 @@
-//! The imaging workflow: a stat CT head, from the order to the addendum.
+//! Imaging workflow: a stat CT head, from order to addendum.
 
 use anyhow::{Context as _, ensure};
 use reqwest::StatusCode;
@@ -11,13 +11,13 @@ use super::catalog::DemoCatalog;
 use super::client::{DemoClient, DemoStep, id, text};
 use super::users::{CLINICIAN, DemoUsers};
 
-/// Who is examined.
+/// Patient of the demo.
 pub(super) const PATIENT: Uuid = Uuid::from_u128(0xca5e_0001);
 const UID: &str = "1.2.826.0.1.3680043.10.1001.1";
 const SERIES: u32 = 3;
 const INSTANCES: u32 = 50;
 
-/// The examination, and what became of it.
+/// Ids of the examination.
 #[derive(Debug)]
 pub(super) struct Examination {
     pub(super) study: String,
@@ -57,7 +57,7 @@ pub(super) async fn play(
     Ok(Examination { study, order })
 }
 
-/// A clinician orders.
+/// Creates an order as the clinician.
 pub(super) async fn ordered(
     client: &DemoClient,
     cast: &DemoUsers,
@@ -91,7 +91,7 @@ fn study() -> Value {
     })
 }
 
-/// The model finds something, and drafts a report. Returns the draft's id.
+/// Adds the model's finding and draft report. Returns the draft's id.
 async fn triaged(client: &DemoClient, cast: &DemoUsers, study: &str) -> anyhow::Result<String> {
     let triage = task(client, cast, study, "triage").await?;
     let payload = json!({ "triage_score": 0.92, "flags": ["ICH_suspected", "mass_effect"] });
@@ -107,7 +107,7 @@ async fn triaged(client: &DemoClient, cast: &DemoUsers, study: &str) -> anyhow::
     Ok(suggestion)
 }
 
-/// The case is on the worklist, with what the model found. Returns the item's id.
+/// Waits until the case is on the worklist with the model's triage. Returns the item's id.
 async fn wait_for_worklist_item(
     client: &DemoClient,
     cast: &DemoUsers,
@@ -124,7 +124,7 @@ async fn wait_for_worklist_item(
         .await
 }
 
-/// Claims the case, looks at the images, drafts. Returns the report's id.
+/// Claims the case, opens the images and creates a draft. Returns the report's id.
 async fn read(
     client: &DemoClient,
     cast: &DemoUsers,
@@ -212,7 +212,7 @@ async fn signed(
     Ok(())
 }
 
-/// What is left to show: a wrong move, an order called off, a study archived, a patient's timeline.
+/// Shows a rejected transition, a cancelled order, an archived study and a patient timeline.
 pub(super) async fn closing_examples(
     client: &DemoClient,
     cast: &DemoUsers,

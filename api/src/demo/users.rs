@@ -1,4 +1,4 @@
-//! Who acts in the demo: each has a role and a token of their own.
+//! Demo users, each with a role and a token.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use crate::authorization::Role;
 use crate::config::Config;
 use crate::identity::{TokenGrant, mint};
 
-/// How long the tokens last: longer than the play.
+/// Lifetime of the tokens; longer than the demo.
 const TTL: Duration = Duration::from_secs(3600);
 
-/// Somebody, or some program.
+/// Person or service.
 #[derive(Debug)]
 pub(super) struct DemoUser {
     pub(super) name: &'static str,
     pub(super) token: String,
 }
 
-/// Everybody.
+/// All demo users.
 #[derive(Debug)]
 pub(super) struct DemoUsers {
     pub(super) tenant: Uuid,
@@ -39,7 +39,7 @@ pub(super) const COLLEAGUE: Uuid = Uuid::from_u128(0xd0c_0002);
 pub(super) const CLINICIAN: Uuid = Uuid::from_u128(0xd0c_0003);
 
 impl DemoUsers {
-    /// Tokens for everybody, of this tenant.
+    /// Creates tokens for all users of the tenant.
     pub(super) fn create(config: &Config, tenant: Uuid) -> anyhow::Result<Self> {
         let actor = |name, role, practitioner| {
             let grant = TokenGrant {

@@ -1,4 +1,4 @@
-//! A page's body in chunks, each of which is let go when it was sent.
+//! Body of a page in chunks, each released once it is sent.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -8,21 +8,21 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// The memory of a chunk, in bytes: the first one grows towards it, and a very long last line goes beyond.
+/// Capacity of a chunk in bytes. The first chunk grows up to it; a very long last line exceeds it.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// A chunk with so many bytes is full. The rest of its memory is for its last line, as long as most lines are.
+/// Fill level in bytes from which a chunk is full. The rest is room for the last line, enough for most lines.
 const FULL_FROM: usize = CHUNK_BYTES - 16 * 1024;
 
-/// The chunks.
+/// Chunks of a page.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     full: VecDeque<Bytes>,
-    /// The one that is being filled.
+    /// Chunk being filled.
     filling: Vec<u8>,
 }
 
 impl Chunks {
-    /// Where the next line goes.
+    /// Returns the buffer for the next line.
     pub(super) fn line(&mut self) -> &mut Vec<u8> {
         if self.filling.len() >= FULL_FROM {
             let next = Vec::with_capacity(CHUNK_BYTES);
@@ -32,7 +32,7 @@ impl Chunks {
         &mut self.filling
     }
 
-    /// The body, whole.
+    /// Returns the complete body.
     pub(super) fn finished(mut self) -> axum::body::Body {
         if !self.filling.is_empty() {
             let last = std::mem::take(&mut self.filling);

@@ -1,4 +1,4 @@
-//! One event's envelope (contract, section 5), laid together from the stored bytes.
+//! Envelope of one event (contract, section 5), assembled from the stored bytes.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use super::phi_visibility;
 use crate::problem::Problem;
 use crate::render::{OpenedPhi, PhiState, unreadable};
 
-/// Appends the envelope as one line of JSON, without the line's end.
+/// Appends the envelope as one line of JSON, without a newline.
 pub(super) async fn write(
     out: &mut Vec<u8>,
     event: &StoredEvent,
@@ -53,7 +53,7 @@ pub(super) async fn write(
     written.map_err(|error| Problem::internal(&error))
 }
 
-/// A JSON object's members, without its braces.
+/// Returns the members of a JSON object, without its braces.
 fn members(object: &str) -> &str {
     object
         .trim()
@@ -75,7 +75,7 @@ struct PatientRef {
     patient_id: PatientId,
 }
 
-/// The event's PHI members as JSON. Damage is no error: who reads the feed gets past it.
+/// Decrypts the event's PHI members as JSON. Corrupt PHI is not an error, so that readers of the feed can continue.
 async fn open(event: &StoredEvent, keyring: &Keyring) -> Result<OpenedPhi<String>, Problem> {
     let about: PatientRef =
         serde_json::from_str(&event.payload).map_err(|error| Problem::internal(&error))?;

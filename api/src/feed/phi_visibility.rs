@@ -1,22 +1,22 @@
-//! Whose PHI the feed opens to whom: the one place that decides it, event by event.
+//! Decides for each event which PHI the feed opens to its reader.
 
 use crate::authorization::Permission;
 use crate::identity::Caller;
 use crate::problem::Problem;
 
-/// What a reader of the feed sees of PHI.
+/// PHI that a reader of the feed sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PhiVisibility {
-    /// Nothing.
+    /// No PHI.
     None,
-    /// What the event itself released: no drafts, and nothing that a machine said.
+    /// PHI of events that release their content: no drafts, no AI content.
     Released,
-    /// Everything.
+    /// All PHI.
     All,
 }
 
 impl PhiVisibility {
-    /// What a caller who asks for PHI sees.
+    /// Returns the visibility for a caller that requests PHI.
     pub(super) fn for_caller(caller: &Caller) -> Result<Self, Problem> {
         caller.require(Permission::ReadFeedPhi)?;
         Ok(if Permission::ReadDrafts.is_granted_to(&caller.roles) {
@@ -26,7 +26,7 @@ impl PhiVisibility {
         })
     }
 
-    /// Whether the PHI of an event of this type is among it.
+    /// Returns whether PHI of this event type is visible.
     pub(super) fn includes(self, event_type: &str) -> bool {
         match self {
             Self::None => false,
@@ -36,9 +36,9 @@ impl PhiVisibility {
     }
 }
 
-/// Whether an event's words were released when it happened. What is not named here stays sealed: drafts, which a later
-/// signature does not release event by event; communications and cancellations, which may be a draft's; AI outputs and
-/// what was said of them.
+/// Returns whether an event of this type releases its content. All other types stay sealed: drafts, which a later
+/// signature does not release retroactively; communications and cancellations, which may belong to a draft; AI outputs
+/// and their reviews.
 fn is_released(event_type: &str) -> bool {
     matches!(
         event_type,

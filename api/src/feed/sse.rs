@@ -1,4 +1,4 @@
-//! The feed as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, also of a heartbeat.
+//! Feed as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, in heartbeats, too.
 
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
@@ -15,13 +15,12 @@ use super::{FeedRequest, POLL_INTERVAL, envelope};
 use crate::app::App;
 use crate::problem::Problem;
 
-/// How long a quiet feed stays silent.
+/// Interval of heartbeats on an idle feed.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// Events in one write.
+/// Maximum number of events per write.
 const CHUNK: u32 = 500;
 
-/// Everything from the subscription's position on, for as long as the client listens.
-/// Its place among the readers that wait is kept until then.
+/// Streams all events after the subscription's position, holding the reader's slot until the client disconnects.
 pub(super) fn respond(app: App, mut subscription: FeedRequest, place: Share) -> Response {
     subscription.wait = HEARTBEAT;
     subscription.limit = subscription.limit.min(CHUNK);
@@ -49,8 +48,8 @@ pub(super) fn respond(app: App, mut subscription: FeedRequest, place: Share) -> 
     (headers, Body::from_stream(body)).into_response()
 }
 
-/// The next events, or a heartbeat that says how far the log was looked at. A reader whose tenant has no room in the
-/// budget for answers is given heartbeats until there is some.
+/// Returns the next events, or a heartbeat with the last scanned position. While the tenant has no room in the response
+/// budget, the reader receives heartbeats.
 async fn next(app: &App, subscription: &mut FeedRequest) -> Result<Bytes, Problem> {
     let tenant = subscription.filter.tenant_id;
     if !room(app, subscription).await {
@@ -75,7 +74,7 @@ async fn next(app: &App, subscription: &mut FeedRequest) -> Result<Bytes, Proble
         subscription.after = page.scanned_to;
         return Ok(heartbeat(page.scanned_to).into());
     }
-    // Another reader may have been faster: then the events are read again.
+    // Another reader took the budget first: the events are read again later.
     let Some(share) = app.answers.take(tenant, chunk.len()) else {
         return Ok(heartbeat(subscription.after).into());
     };
@@ -87,7 +86,7 @@ fn heartbeat(position: u64) -> String {
     format!(": heartbeat\nid: {position}\n\n")
 }
 
-/// Waits, no longer than a feed stays silent, until there is room for the largest page.
+/// Waits up to [`HEARTBEAT`] until the budget has room for the largest page.
 async fn room(app: &App, subscription: &FeedRequest) -> bool {
     let tenant = subscription.filter.tenant_id;
     let deadline = Instant::now() + HEARTBEAT;

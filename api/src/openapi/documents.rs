@@ -1,4 +1,4 @@
-//! What answers look like, a module a chapter.
+//! Schemas of response bodies, one module per API area.
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ macro_rules! documents {
         pub(crate) struct $name {
             /// Resource id; equals the stream id.
             id: Uuid,
-            /// Whose it is.
+            /// Tenant that owns the resource.
             tenant_id: Uuid,
             $($(#[$fdoc])* $field: $kind,)+
             /// Time of the first event.

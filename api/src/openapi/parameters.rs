@@ -1,8 +1,8 @@
-//! Parameters that many endpoints take.
+//! Query parameters that many endpoints share.
 
 use utoipa::IntoParams;
 
-/// A page of a list.
+/// Page of a list.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes parameters")]
@@ -13,7 +13,7 @@ pub(crate) struct PageParameters {
     cursor: Option<String>,
 }
 
-/// Time travel.
+/// Point in time of a read.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes parameters")]

@@ -1,4 +1,4 @@
-//! Every schema of the description.
+//! All schemas of the OpenAPI document.
 
 use super::documents::{
     AddendumDocument, AiModelDocument, AiOutputDocument, AiTaskDocument, CommunicationDocument,

@@ -1,4 +1,4 @@
-//! One exhaustive function a family of errors.
+//! Mapping of errors to problems, with one exhaustive function per error type.
 
 mod ai;
 mod reports;
@@ -154,7 +154,7 @@ fn study(error: study::Error) -> Problem {
     }
 }
 
-/// Logged where the key was looked for.
+/// Creates the problem for a missing patient key, which is logged at its lookup.
 fn keys_missing() -> Problem {
     Problem::new(
         ProblemCode::KeysMissing,

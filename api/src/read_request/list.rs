@@ -16,17 +16,17 @@ use crate::pagination::{next_link, rows_that_fit};
 use crate::problem::Problem;
 use crate::routes::strip_version_prefix;
 
-/// How many rows a page has that waits for no turn of the long pages.
+/// Maximum number of rows of a page that needs no turn of the long pages.
 const LONG_PAGE: usize = 100;
 
 impl ReadRequest {
-    /// A page of a list.
+    /// Returns a page of a list.
     pub(crate) async fn list(&self, app: &App, query: ListQuery) -> Result<Response, Problem> {
         self.list_as(app, query, |row| self.render_row(app, row))
             .await
     }
 
-    /// A page of a list whose rows are rendered in a way of their own.
+    /// Returns a page of a list whose rows are rendered by `render`.
     pub(crate) async fn list_as<F>(
         &self,
         app: &App,
@@ -61,7 +61,7 @@ impl ReadRequest {
         Ok(self.page(&documents, last.as_deref(), shown))
     }
 
-    /// A list's page, with a link to what follows on `last_message`, where anything does.
+    /// Renders a page of a list. If `last` is set, the page links to the rows after this sort key.
     pub(crate) fn page(&self, documents: &[String], last: Option<&[u8]>, shown: u64) -> Response {
         let mut response = json(StatusCode::OK, format!("[{}]", documents.join(",")));
         insert_header(response.headers_mut(), LOG_POSITION, &shown.to_string());
@@ -73,13 +73,13 @@ impl ReadRequest {
         response
     }
 
-    /// What identifies the list in its cursors: the path.
+    /// Returns the name of the list in its cursors: the path without version prefix.
     pub(crate) fn list_name(&self) -> &str {
         strip_version_prefix(&self.path)
     }
 }
 
-/// What a row weighs in a list, in bytes, roughly.
+/// Returns the approximate size of a row in a list, in bytes.
 pub(crate) fn weight(row: &Row) -> usize {
     row.document.len() + row.sealed.len()
 }

@@ -1,8 +1,8 @@
-//! What AI models say of a study, for the radiologist who reports on it.
+//! Summary of a study's AI results, for the radiologist who reports on the study.
 //!
-//! A summary is a suggestion: nothing is decided by it, so it is taken from the read models before the report is begun,
-//! once they show what this node answered for. A result that comes later is read where results are, and kept in the
-//! report by whoever writes it.
+//! A summary is a suggestion and decides nothing. It is therefore read from the read models before the draft is
+//! created, once they show what this node has acknowledged. A later result is read with the other AI results, and
+//! retained in the report by its author.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,13 +22,13 @@ use crate::app::App;
 use crate::logged;
 use crate::problem::Problem;
 
-/// How long a command waits for the read models.
+/// Maximum time that a command waits for the read models.
 const READ_MODEL_TIMEOUT: Duration = Duration::from_secs(2);
-/// The most results that a summary is made of.
+/// Maximum number of results in a summary.
 const MAX_RESULTS: u32 = 100;
 
-/// What the completed tasks on a study say, in a line or more for each result, oldest first. A result that is damaged
-/// is left out: a report can be begun without it.
+/// Summarises the results of completed tasks on a study, one or more lines per result, oldest first. Unreadable results
+/// are left out: a draft can be created without them.
 pub(super) async fn summary(
     app: &App,
     tenant: TenantId,
@@ -77,7 +77,7 @@ fn is_of(output: &Row, tasks: &BTreeSet<Uuid>) -> bool {
     ai_outputs::task_of(output).is_some_and(|id| tasks.contains(&id.as_uuid()))
 }
 
-/// The text, cut at what a text may hold.
+/// Cuts the text at the maximum length of a text.
 fn truncate(text: &str) -> Option<PhiText> {
     let mut end = text.len().min(MAX_TEXT_BYTES);
     while !text.is_char_boundary(end) {
@@ -87,7 +87,7 @@ fn truncate(text: &str) -> Option<PhiText> {
     Text::parse(text).ok().map(PhiText::new)
 }
 
-/// One result in words: `ICH_TRIAGE (triage): score 0.92; ICH_suspected, mass_effect`.
+/// Formats one result: `ICH_TRIAGE (triage): ICH_suspected, mass_effect; score 0.92`.
 fn describe_result(output: &Map<String, Value>) -> Option<String> {
     let word = |name: &str| output.get(name).and_then(Value::as_str);
     let payload = output.get("payload")?.as_object()?;
@@ -100,7 +100,7 @@ fn describe_result(output: &Map<String, Value>) -> Option<String> {
     Some(format!("{model} ({task}): {}\n", parts.join("; ")))
 }
 
-/// A member of a payload in words. Members that no type names are left to who reads the result itself.
+/// Formats one member of a payload. Members that no output type defines are left out; readers find them in the result.
 fn describe_member(name: &str, value: &Value) -> Option<String> {
     match (name, value) {
         ("triage_score" | "score", Value::Number(score)) => Some(format!("score {score}")),
@@ -127,7 +127,7 @@ fn labelled(finding: &Value) -> Option<String> {
     })
 }
 
-/// The study that an output is about; 404 where there is no such output.
+/// Returns the study of an output, or 404 if the output does not exist.
 pub(super) async fn study_of(
     app: &App,
     tenant: TenantId,

@@ -1,4 +1,4 @@
-//! `/radiology/critical-results`: what somebody has to be told.
+//! Handler of `/radiology/critical-results`: results that have to be communicated.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -23,7 +23,7 @@ const STATUS_NAMES: &str = "open, overdue, communicated, all";
 
 #[derive(Serialize)]
 struct Document {
-    /// The report's id.
+    /// Report id.
     id: ReportId,
     tenant_id: TenantId,
     radiology_report_id: ReportId,
@@ -72,7 +72,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
     read.list_as(&app, page, render).await
 }
 
-/// `open` is what nobody was told of, in time or not.
+/// Parses the filter `status`. `open` selects all results that are not communicated, overdue or not.
 fn parse_status_filter(word: &str) -> Option<&'static [CriticalResultStatus]> {
     if word.eq_ignore_ascii_case("all") {
         return Some(CriticalResultStatus::ALL);

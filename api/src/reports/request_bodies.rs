@@ -1,4 +1,4 @@
-//! What is said to reports.
+//! Request bodies of reports.
 
 macro_rules! command_bodies {
     ($($body:ty),+) => {$(
@@ -29,7 +29,7 @@ use crate::command_request::TenantScopedBody;
 use crate::problem::Problem;
 use crate::validation::{self, BodyValidator, FreeObject, JsonObject, List};
 
-/// How many sections one request may name: more than a report has.
+/// Maximum number of sections in one request: more than a report has.
 const MAX_SECTIONS: usize = 100;
 
 /// A new report.
@@ -39,10 +39,10 @@ pub(crate) struct NewReport {
     /// Study.
     #[schema(required, value_type = Uuid)]
     imaging_study_id: Option<Uuid>,
-    /// Must be the order of the study.
+    /// Patient; must be that of the study.
     #[schema(required, value_type = Uuid)]
     patient_id: Option<Uuid>,
-    /// Must be the order of the study.
+    /// Order; must be that of the study.
     #[serde(default, deserialize_with = "validation::optional_id")]
     imaging_order_id: Option<Uuid>,
     /// Template; must be active and applicable to the study.
@@ -67,7 +67,7 @@ pub(crate) struct NewReport {
     tenant_id: Option<Uuid>,
 }
 
-/// A change to a report; what is left out stays, `null` takes an optional member away.
+/// Changes to a report. Omitted members are kept; `null` removes an optional member.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportChanges {
@@ -79,11 +79,11 @@ pub(crate) struct ReportChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     technique: Change<String>,
-    /// What is seen.
+    /// Findings.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     findings: Change<String>,
-    /// What it means.
+    /// Impression.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     impression: Change<String>,
@@ -91,8 +91,8 @@ pub(crate) struct ReportChanges {
     #[serde(default)]
     #[schema(value_type = Vec<SectionBody>, required = false)]
     sections: Change<List<JsonObject<SectionBody>, MAX_SECTIONS>>,
-    /// A merge patch of what the template's schema is about (RFC 7396): members that are objects change member by
-    /// member.
+    /// Structured data validated by the template's schema, as a merge patch (RFC 7396): nested objects are merged
+    /// member by member.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     structured_data: Change<FreeObject>,
@@ -119,13 +119,13 @@ pub(crate) struct ReportChanges {
 #[serde(deny_unknown_fields)]
 #[schema(as = ReportSection)]
 pub(crate) struct SectionBody {
-    /// Its name: `findings`.
+    /// Section code, for example `findings`.
     #[schema(required, value_type = String)]
     code: Option<String>,
     /// Ignored on input; derived from the code.
     #[serde(rename = "title")]
     _title: Option<String>,
-    /// What it is to say; nothing, where it is null or blank.
+    /// Section text; cleared if null or blank.
     #[serde(default)]
     #[schema(required, value_type = Option<String>)]
     text: Change<String>,
@@ -156,7 +156,7 @@ pub(crate) struct SignatureBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CancellationBody {
-    /// Why.
+    /// Cancellation reason.
     #[schema(required, value_type = String)]
     reason: Option<String>,
     /// Must match the caller's tenant.
@@ -166,7 +166,7 @@ pub(crate) struct CancellationBody {
 
 command_bodies!(NewReport, ReportChanges, SignatureBody, CancellationBody);
 
-/// A body may name who acts; it is the token's practitioner all the same.
+/// Checks that a practitioner named in the body is the caller's practitioner.
 fn check_own_practitioner(
     fields: &mut BodyValidator,
     pointer: &str,
@@ -267,7 +267,7 @@ impl SectionBody {
 }
 
 impl SignatureBody {
-    /// Final or not, and who was told.
+    /// Returns whether the signature is final, and the communication, if any.
     pub(super) fn parse(
         self,
         radiologist_id: PractitionerId,

@@ -1,4 +1,4 @@
-//! What hangs on a report: addenda, communications, judgements of suggestions.
+//! Handlers for the parts of a report: addenda, communications, reviews of AI suggestions.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -23,7 +23,7 @@ fn text(document: &impl Serialize) -> String {
     serde_json::to_string(document).unwrap_or_default()
 }
 
-/// 201 with a part of a report, at the place where it can be read.
+/// Returns 201 with a part of a report, and the location at which it can be read.
 fn created(outcome: &CommandOutcome<Report>, place: &str, part: &impl Serialize) -> Response {
     let mut response = ok_response(outcome, text(part));
     *response.status_mut() = StatusCode::CREATED;
@@ -61,7 +61,7 @@ pub(crate) async fn add_addendum(
     Ok(created(&outcome, &place, &part))
 }
 
-/// A report's addenda, newest first.
+/// Lists the addenda of a report, newest first.
 #[utoipa::path(get, path = "/radiology/reports/{id}/addenda",
     params(("id" = Uuid, Path), crate::openapi::PageParameters),
     responses((status = 200, body = [AddendumDocument])))]
@@ -123,7 +123,7 @@ pub(crate) async fn communicate(
     Ok(created(&outcome, &place, &part))
 }
 
-/// A report's id and an output's, in a path.
+/// Report id and output id in a path.
 type InReport = Result<Path<(String, String)>, axum::extract::rejection::PathRejection>;
 
 /// Records a radiologist's review of an AI suggestion.

@@ -1,9 +1,9 @@
-//! A report as its readers see it.
+//! Rendering of a report for its readers.
 //!
-//! Radiologists, auditors and admins see what is written, signed or not, and what the machine said. Everybody else sees
-//! what was signed last: of a report that was never signed, nothing, not even that it is there; of one that was, the
-//! status, the mark, the words of the signature and who was told of them, whatever was written or told since. Both are
-//! rendered from one state.
+//! Radiologists, auditors and admins see the working content, signed or not, and the AI content. All other callers see
+//! the content that was signed last. For them a report that was never signed does not exist. Of a signed report they
+//! see the status, the critical flag, the signed text and its communications, regardless of later edits and
+//! communications. Both views are rendered from one state.
 
 use roentgen_domain::ids::{AddendumId, AiOutputId, CommunicationId, PractitionerId, ReportId};
 use roentgen_domain::phi::PhiText;
@@ -22,12 +22,12 @@ use crate::problem::Problem;
 use crate::read_request::Folded;
 use crate::render::{self, OpenedPhi, PhiState};
 
-/// Who reads.
+/// Readers of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
-    /// Who sees everything that is written.
+    /// Readers who see the working content.
     DraftReaders,
-    /// Who sees what was signed.
+    /// Readers who see the signed content only.
     ReleasedReaders,
 }
 
@@ -40,7 +40,7 @@ impl Audience {
         }
     }
 
-    /// Whether there is a report for them at all.
+    /// Returns whether the report exists for these readers.
     pub(crate) fn sees(self, report: &Report) -> bool {
         self == Self::DraftReaders || report.signed_version().is_some()
     }
@@ -82,7 +82,7 @@ struct Document<'a> {
     words: Option<ReportText<'a>>,
 }
 
-/// `valid` is absent where the words cannot be read any more.
+/// Signature; `valid` is absent if the content can no longer be read.
 #[derive(Serialize)]
 struct Signature {
     sha256: String,
@@ -127,7 +127,7 @@ impl From<Section> for SectionDocument {
     }
 }
 
-/// An addendum, by itself or in its report.
+/// Addendum, alone or in its report.
 #[derive(Serialize)]
 pub(super) struct AddendumDocument {
     id: AddendumId,
@@ -143,7 +143,7 @@ pub(super) struct AddendumDocument {
     content: Option<PhiText>,
 }
 
-/// A communication, by itself or in its report.
+/// Communication, alone or in its report.
 #[derive(Serialize)]
 pub(super) struct CommunicationDocument {
     id: CommunicationId,
@@ -160,7 +160,7 @@ pub(super) struct CommunicationDocument {
     note: Option<PhiText>,
 }
 
-/// A judgement of a suggestion, by itself or in its report.
+/// Review of an AI suggestion, alone or in its report.
 #[derive(Serialize)]
 pub(super) struct ReviewDocument {
     output_id: AiOutputId,
@@ -171,12 +171,12 @@ pub(super) struct ReviewDocument {
     note: Option<PhiText>,
 }
 
-/// The report for these readers, its words as it was folded; `None` where there is none for them.
+/// Renders the report for these readers, with its PHI as folded; `None` if the report does not exist for them.
 pub(crate) fn document(resource: &Versioned<Report>, audience: Audience) -> Option<String> {
     document_with(resource, phi(&resource.state), audience)
 }
 
-/// The same, with this to be said of its words.
+/// Renders the report for these readers, with this PHI state.
 pub(crate) fn document_with(
     resource: &Versioned<Report>,
     phi: PhiState,
@@ -270,7 +270,7 @@ fn critical_result(report: &Report, audience: Audience) -> bool {
     }
 }
 
-/// A mark that is not signed is nothing that readers know of.
+/// Returns the communication state. Readers of released content do not see a critical flag that is not signed.
 fn critical_communication(report: &Report, audience: Audience) -> CriticalCommunication {
     if audience == Audience::ReleasedReaders && !critical_result(report, audience) {
         return CriticalCommunication::None;
@@ -278,7 +278,7 @@ fn critical_communication(report: &Report, audience: Audience) -> CriticalCommun
     report.critical_communication()
 }
 
-/// What there is to see of the words of a report that was read from its stream.
+/// Returns the PHI state of a report that was read from its stream.
 pub(super) fn folded_phi(folded: &Folded<Report>) -> PhiState {
     if folded.is_readable {
         phi(&folded.resource.state)
@@ -287,12 +287,12 @@ pub(super) fn folded_phi(folded: &Folded<Report>) -> PhiState {
     }
 }
 
-/// What there is to see of the words of a report that was folded.
+/// Returns the PHI state of a report that was folded.
 pub(super) fn phi(report: &Report) -> PhiState {
     OpenedPhi::folded(report.phi.as_ref()).state()
 }
 
-/// An addendum of a report.
+/// Renders an addendum of a report.
 pub(super) fn addendum(report: &Report, phi: PhiState, addendum: &Addendum) -> AddendumDocument {
     let words = report.phi.as_ref();
     AddendumDocument {
@@ -323,7 +323,7 @@ fn communications(
     }
 }
 
-/// A communication of a report.
+/// Renders a communication of a report.
 pub(super) fn communication(
     report: &Report,
     phi: PhiState,
@@ -356,7 +356,7 @@ pub(super) fn communication(
     }
 }
 
-/// Review of an AI suggestion.
+/// Renders a review of an AI suggestion.
 pub(super) fn review(report: &Report, review: &Review) -> ReviewDocument {
     ReviewDocument {
         output_id: review.output_id,
@@ -367,7 +367,7 @@ pub(super) fn review(report: &Report, review: &Review) -> ReviewDocument {
     }
 }
 
-/// The report that a row of a read model holds, its words opened, and what there is to see of them.
+/// Returns the report in a row of a read model, with its PHI opened, and the PHI state.
 pub(super) async fn opened(
     row: &Row,
     keyring: &Keyring,

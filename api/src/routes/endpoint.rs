@@ -1,4 +1,4 @@
-//! One method on one path.
+//! Endpoints, from which the router and the OpenAPI document are built.
 
 use axum::handler::Handler;
 use axum::response::{IntoResponse as _, Response};
@@ -14,16 +14,16 @@ use crate::problem::{Problem, ProblemCode};
 
 /// One method on one path.
 pub struct Endpoint {
-    /// The HTTP method.
+    /// HTTP method.
     pub method: HttpMethod,
-    /// The path, as the contract writes it.
+    /// Path, as in the OpenAPI document.
     pub path: String,
-    /// What it asks of its caller.
+    /// Access that the caller needs.
     pub access: RouteAccess,
-    /// What `/openapi.json` says of it.
+    /// Operation in `/openapi.json`.
     pub operation: Operation,
     pub(super) handler: MethodRouter<App>,
-    /// What it takes for a body.
+    /// Limits of the request body.
     pub(super) body_limits: BodyLimits,
 }
 
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// The method as HTTP writes it.
+    /// Returns the HTTP name of the method.
     pub fn verb(&self) -> &'static str {
         match self.method {
             HttpMethod::Get => "GET",
@@ -48,7 +48,7 @@ impl Endpoint {
         }
     }
 
-    /// Method and path come from the handler's own description, so that what is served and what is described are one.
+    /// Creates an endpoint. Method and path come from the handler's OpenAPI description, so both always agree.
     pub(super) fn new<P, H, T>(_described: P, access: RouteAccess, handler: H) -> Self
     where
         P: utoipa::Path,
@@ -67,20 +67,20 @@ impl Endpoint {
         }
     }
 
-    /// The same for bodies that list thousands of instances.
+    /// Allows bodies that list thousands of instances.
     pub(super) const fn with_long_bodies(mut self) -> Self {
         self.body_limits = BodyLimits::SYNC;
         self
     }
 
-    /// The same GET, which leaves an event: HEAD, which otherwise runs it and drops the body, is refused.
+    /// Rejects HEAD, because this GET appends an event; otherwise HEAD runs the GET and drops the body.
     pub(super) fn with_effects(mut self) -> Self {
         self.handler = self.handler.on(MethodFilter::HEAD, refuse_head);
         self
     }
 }
 
-/// HEAD on a path where a GET leaves an event.
+/// Rejects HEAD on a path whose GET appends an event.
 async fn refuse_head() -> Response {
     let detail = "a GET of this path leaves an event in the log, and HEAD leaves none: send a GET";
     let mut refused = Problem::new(ProblemCode::MethodNotAllowed, detail).into_response();

@@ -1,4 +1,4 @@
-//! What a body costs while it is read, on every route that takes one.
+//! Tests of the memory that reading a body costs, on every route that accepts one.
 
 mod worst;
 
@@ -23,10 +23,10 @@ use crate::config::Timeouts;
 use crate::identity::{TokenGrant, TokenRequirements, TokenVerifier, mint};
 use crate::telemetry;
 
-/// How often a body's length may be allocated at once while its request is answered.
+/// Maximum memory allocated while a request is handled, as a multiple of the body's length.
 const FACTOR: usize = 4;
 
-/// The program without its port, over an empty database, and a token that may call every route.
+/// App without a port, on an empty database, and a token with all roles except operator.
 struct Served {
     router: Router,
     token: String,
@@ -82,7 +82,7 @@ async fn served() -> Served {
 }
 
 impl Served {
-    /// The answer's status, and how many bytes more than before were allocated at once meanwhile.
+    /// Returns the status of the response, and the peak of bytes allocated in addition.
     async fn cost(&self, verb: &str, path: &str, body: bytes::Bytes) -> (http::StatusCode, usize) {
         let request = Request::builder()
             .method(verb)

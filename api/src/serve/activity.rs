@@ -1,17 +1,17 @@
-//! Whether a connection is used: how many of its requests are in flight, and since when there is none.
+//! Activity of a connection: the number of its requests in flight, and the time since which it is idle.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a new connection may take until its first request has arrived with all its headers.
+/// Timeout of a new connection until its first request has arrived with all headers.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may be open without a request in flight. HTTP/1 connections are closed earlier, by the clock
-/// of the next request's headers.
+/// Maximum time without a request in flight. HTTP/1 connections are closed earlier, by the header timeout of the next
+/// request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What one connection does. Clones share it.
+/// Activity of one connection, shared by all clones.
 #[derive(Debug, Clone)]
 pub(crate) struct Activity(Arc<Mutex<State>>);
 
@@ -24,7 +24,7 @@ struct State {
 }
 
 impl Activity {
-    /// Of a connection that was just accepted.
+    /// Creates the activity of a connection that was just accepted.
     pub(crate) fn begin() -> Self {
         Self(Arc::new(Mutex::new(State {
             in_flight: 0,
@@ -34,7 +34,7 @@ impl Activity {
         })))
     }
 
-    /// A request has arrived. It is in flight until the value is dropped.
+    /// Counts an arrived request as in flight until the returned value is dropped.
     pub(crate) fn request(&self) -> InFlight {
         let mut state = self.state();
         state.in_flight += 1;
@@ -43,12 +43,12 @@ impl Activity {
         InFlight(self.clone())
     }
 
-    /// Whether a request is in flight.
+    /// Returns whether a request is in flight.
     pub(crate) fn is_busy(&self) -> bool {
         self.state().in_flight > 0
     }
 
-    /// How the connection is silent; `None` if a request is in flight.
+    /// Returns the idle rank; `None` if a request is in flight.
     pub(crate) fn silence(&self) -> Option<IdleRank> {
         let state = self.state();
         (state.in_flight == 0).then_some(IdleRank {
@@ -57,14 +57,14 @@ impl Activity {
         })
     }
 
-    /// Waits until no request was in flight for too long.
+    /// Waits until the connection has been idle for too long.
     pub(crate) async fn ended(&self) {
         while let Some(deadline) = self.deadline() {
             tokio::time::sleep_until(deadline).await;
         }
     }
 
-    /// When to look again; `None` if the connection has been idle for too long.
+    /// Returns the time of the next check; `None` if the connection has been idle for too long.
     fn deadline(&self) -> Option<Instant> {
         let state = self.state();
         let now = Instant::now();
@@ -80,15 +80,16 @@ impl Activity {
     }
 }
 
-/// How a connection is silent. Whoever is least may go first: who has never asked, and who has been silent for longest.
+/// Order in which idle connections are closed, lowest first: connections without any request, then the longest idle
+/// ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct IdleRank {
-    /// Whether there was a request before.
+    /// Whether the connection has had a request.
     has_asked: bool,
     since: Instant,
 }
 
-/// A request in flight: from its headers to the end of its answer's body.
+/// Request in flight, from its headers to the end of its response body.
 #[derive(Debug)]
 pub(crate) struct InFlight(Activity);
 

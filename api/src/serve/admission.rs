@@ -1,8 +1,7 @@
-//! How many connections there are, in all and from one address, and what becomes of one that comes beyond. If there are
-//! as many as the server takes, those make room that are silent, and first of all those that have never asked for
-//! anything. Where all of them are busy, and beyond an address's own limit, a connection takes a place of a small
-//! reserve, on which nothing is served but health. The reserve is never full: its oldest connection makes room, so that
-//! a probe is answered whoever holds everything else.
+//! Limits the number of connections, in total and per address. At the total limit, idle connections make room, first of
+//! all those without any request. If all connections are busy, or an address is at its limit, a new connection gets a
+//! place in a small reserve, which only serves health checks. The reserve is never full: its oldest connection makes
+//! room, idle ones first, so that a probe is answered even if all other places are taken.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,40 +13,40 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
 
-/// How many connections the reserve has.
+/// Number of connections in the reserve.
 const RESERVE: usize = 64;
-/// How many there may be with those that make room and are not closed yet.
+/// Maximum number of connections in the reserve, including those that make room and are not closed yet.
 const RESERVE_WITH_CLOSING: usize = 2 * RESERVE;
-/// How many silent connections make room at once, as a part of all: whom to choose is looked for among all of them,
-/// which is too much for each newcomer.
+/// Divisor of the total limit: number of idle connections that make room in one pass. Each pass scans all connections,
+/// which is too expensive for each new connection.
 const PART_THAT_LEAVES: usize = 128;
-/// How many there may be beyond the limit that make room and are not closed yet.
+/// Maximum number of connections beyond the limit that make room and are not closed yet.
 const LEAVING: usize = 64;
-/// An IPv6 address has its host's network in its first bits: who has one address there has all of them.
+/// Length in bits of an IPv6 network that is counted as one address: a client with one of its addresses has them all.
 const NETWORK_BITS: u32 = 64;
 
-/// How many connections there may be.
+/// Limits of connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
-    /// In all.
+    /// Maximum in total.
     pub(crate) connections: usize,
-    /// From one address, or from one IPv6 network of 64 bits.
+    /// Maximum per address, or per IPv6 network of 64 bits.
     pub(crate) per_address: usize,
-    /// The networks of proxies, which speak for many clients and are not limited by address.
+    /// Networks of proxies, which forward for many clients and have no limit per address.
     pub(crate) trusted: Vec<IpNet>,
 }
 
-/// Why a connection is on the reserve.
+/// Reason why a connection is in the reserve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reserve {
-    /// There are as many connections as the server takes, and all of them are busy.
+    /// The server is at its limit, and all connections are busy.
     All,
-    /// There are as many from this address as it may have.
+    /// The address is at its limit.
     Address,
 }
 
 impl Reserve {
-    /// What its requests are told.
+    /// Returns the problem detail for requests of the connection.
     pub(crate) const fn detail(self) -> &'static str {
         match self {
             Self::All => "the server has as many connections as it takes; try again later",
@@ -66,11 +65,11 @@ impl Reserve {
     }
 }
 
-/// Gives each connection its place.
+/// Assigns a place to each connection.
 #[derive(Debug, Clone)]
 pub(super) struct Admission {
     shared: Arc<Shared>,
-    /// A permit for each connection that is open or leaving.
+    /// One permit per connection that is open or leaving.
     full: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
 }
@@ -83,18 +82,18 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct ConnectionTable {
-    /// Those that stay, the oldest first.
+    /// Connections that were not told to make room, oldest first.
     held: BTreeMap<u64, AdmittedConnection>,
-    /// How many were told to make room and are not closed yet.
+    /// Number of connections that were told to make room and are not closed yet.
     leaving: usize,
     by_address: HashMap<IpAddr, usize>,
     reserve: VecDeque<(u64, AdmittedConnection)>,
-    /// The same as `leaving`, of the reserve.
+    /// Same as `leaving`, for the reserve.
     closing: usize,
     next_id: u64,
 }
 
-/// A connection that has a place.
+/// Connection that has a place.
 #[derive(Debug, Clone)]
 struct AdmittedConnection {
     activity: Activity,
@@ -115,14 +114,14 @@ impl Admission {
         }
     }
 
-    /// How many connections are open.
+    /// Returns the number of open connections.
     pub(super) fn open(&self) -> usize {
         let places = self.shared.places();
         places.held.len() + places.leaving + places.reserve.len() + places.closing
     }
 
-    /// A place for a connection from this address. Waits at most until connections are closed that were told to make
-    /// room.
+    /// Assigns a place to a connection from this address. Waits at most until connections that were told to make room
+    /// are closed.
     pub(super) async fn admit(&self, peer: IpAddr) -> ConnectionPermit {
         let staying = AdmittedConnection {
             activity: Activity::begin(),
@@ -159,7 +158,7 @@ impl Shared {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a connection a place and an id: of all places, or why it is one of the reserve.
+    /// Registers a connection. Returns its id, and the reason if its place is in the reserve.
     fn take(&self, peer: IpAddr, staying: &AdmittedConnection) -> (u64, Option<Reserve>) {
         let mut places = self.places();
         let id = places.next_id;
@@ -175,7 +174,7 @@ impl Shared {
         (id, reserve)
     }
 
-    /// Which limit a connection from this address is beyond, if any.
+    /// Returns the limit that a further connection from this address would exceed, if any.
     fn beyond(&self, places: &mut ConnectionTable, peer: IpAddr) -> Option<Reserve> {
         let Limits {
             connections,
@@ -196,7 +195,7 @@ impl Shared {
 }
 
 impl ConnectionTable {
-    /// Tells up to so many silent connections to make room.
+    /// Tells up to `count` idle connections to make room.
     fn silent_make_room(&mut self, count: usize) {
         let silent = self.held.iter();
         let silent = silent.filter_map(|(id, held)| Some((held.activity.silence()?, *id)));
@@ -213,7 +212,7 @@ impl ConnectionTable {
         }
     }
 
-    /// A place of the reserve, for which another connection makes room if there is none.
+    /// Adds a connection to the reserve; if the reserve is full, another connection makes room.
     fn reserve(&mut self, id: u64, staying: AdmittedConnection) {
         if self.reserve.len() >= RESERVE {
             let mut reserve = self.reserve.iter();
@@ -227,7 +226,7 @@ impl ConnectionTable {
     }
 }
 
-/// What connections from this address are counted under.
+/// Returns the address that connections from `peer` are counted under.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -238,7 +237,7 @@ fn network(peer: IpAddr) -> IpAddr {
     }
 }
 
-/// A connection's place; free again when it is dropped.
+/// Place of a connection; dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     staying: AdmittedConnection,
@@ -247,12 +246,12 @@ pub(super) struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    /// What the connection does.
+    /// Returns the activity of the connection.
     pub(super) const fn activity(&self) -> &Activity {
         &self.staying.activity
     }
 
-    /// Why it is on the reserve, if it is.
+    /// Returns the reason if the connection is in the reserve.
     pub(super) const fn reserve(&self) -> Option<Reserve> {
         self.reserve
     }
@@ -262,8 +261,8 @@ impl ConnectionPermit {
         self.staying.make_room.cancelled().await;
     }
 
-    /// A connection that has to make room finishes a request that arrived at that moment, for as long as that takes: it
-    /// counts as one that stays, so that nobody waits for its end.
+    /// Lets a connection that has to make room finish a request that arrived at that moment, however long it takes. The
+    /// connection counts as staying, so that no new connection waits for its end.
     pub(super) fn finishes(&self) {
         let Held { shared, id, .. } = &self.held;
         let mut places = shared.places();
@@ -276,7 +275,7 @@ impl ConnectionPermit {
 struct Held {
     shared: Arc<Shared>,
     id: u64,
-    /// What it is counted under; `None` on the reserve.
+    /// Address that the connection is counted under; `None` in the reserve.
     address: Option<IpAddr>,
     permit: Option<OwnedSemaphorePermit>,
 }

@@ -1,5 +1,5 @@
-//! One connection, with a clock on each of its stages: the first request's headers, the next request's, a body, a pause
-//! between requests, and an answer that its client does not take.
+//! One connection, with a timeout for each stage: headers of the first and of the next request, body, pause between
+//! requests, and a response that the client does not read.
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -23,25 +23,25 @@ use super::response_body::ResponseBody;
 use super::socket::Socket;
 use super::streams::Streams;
 
-/// How long a client may take over its headers, and how long they may be (431 beyond).
+/// Timeout of a request's headers, and their maximum size in bytes (431 beyond).
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// Requests at once on an HTTP/2 connection.
+/// Maximum number of concurrent requests on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 32;
-/// What an HTTP/2 stream holds of an answer until the client has room for it, in bytes.
+/// Part of a response that an HTTP/2 stream buffers until the client has room for it, in bytes.
 const STREAM_BUFFER_BYTES: usize = 64 * 1024;
-/// What a client may send of its bodies before anybody has asked for them, on an HTTP/2 connection and on one of its
-/// streams, in bytes: such a body has no turn yet, and is in no tenant's share.
+/// Flow-control windows of an HTTP/2 connection and of each of its streams, in bytes: the part of a body that a client
+/// may send before the body is read. Such a body has no turn yet and does not count towards a tenant's share.
 const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
-/// How many streams a client may reset before they were looked at, and with how many it may break the protocol; the
-/// connection ends beyond.
+/// Maximum number of streams that a client may reset before they are accepted, and with which it may violate the
+/// protocol. Beyond, the connection is closed.
 const MAX_RESET_STREAMS: usize = 20;
 const MAX_BROKEN_STREAMS: usize = 128;
-/// How long an HTTP/2 client may be silent before it is asked whether it is there, and how long it may take to say so.
+/// Time of silence after which an HTTP/2 client gets a ping, and the timeout of its response.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client may take to close an idle connection after it was told that the connection ends.
+/// Time that a client has to close an idle connection after the connection's end was announced.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 type Served = auto::Connection<'static, TokioIo<Socket>, Requests, Streams>;
@@ -93,7 +93,7 @@ async fn until_idle(
             if !activity.is_busy() {
                 return Ok(());
             }
-            // A request came just now, and is answered.
+            // A request has just arrived and is still served.
             place.finishes();
             served.as_mut().graceful_shutdown();
         }
@@ -129,7 +129,7 @@ fn connection(stream: TcpStream, requests: Requests) -> Served {
     builder.serve_connection(socket, requests).into_owned()
 }
 
-/// The requests of one connection.
+/// Service for the requests of one connection.
 #[derive(Debug, Clone)]
 struct Requests {
     router: Router,

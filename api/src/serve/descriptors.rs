@@ -1,13 +1,14 @@
-//! How many connections the process has file descriptors for.
+//! Number of connections for which the process has file descriptors.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Connections at once, whatever else there is room for.
+/// Maximum number of connections, even if more descriptors are available.
 const MAX_CONNECTIONS: usize = 8192;
-/// Descriptors for everything but clients' connections: the database, NATS, the health reserve and files.
+/// Descriptors reserved for everything except client connections: the database, NATS, the health reserve and files.
 const RESERVED: u64 = 384;
 
-/// Raises the limit of open files as far as the process may, says what it is, and returns how many connections fit.
+/// Raises the open-file limit as far as the process may, logs the limit, and returns the number of connections that
+/// fit.
 pub(crate) fn connections_that_fit() -> usize {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -44,8 +45,8 @@ pub(crate) fn connections_that_fit() -> usize {
     connections
 }
 
-/// How many connections fit into so many descriptors; `None` is no limit. With too few descriptors, half of them are
-/// for connections.
+/// Returns the number of connections that fit into `descriptors`; `None` is no limit. With too few descriptors, half of
+/// them are for connections.
 fn fitting(descriptors: Option<u64>) -> usize {
     let Some(descriptors) = descriptors else {
         return MAX_CONNECTIONS;

@@ -1,16 +1,16 @@
-//! How long a client may leave bytes that wait for it.
+//! Limits how long bytes may wait for a client that does not read them.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long nothing at all may be taken.
+/// Maximum time in which a client reads nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
-/// What a client has to take in a second, in bytes, on the average of the time in which bytes wait for it.
+/// Minimum read rate in bytes per second, averaged over the time in which bytes wait for the client.
 const BYTES_PER_SECOND: u64 = 8 * 1024;
 
-/// An allowance of waiting time. It is used up while bytes wait for the client, and grows, up to its limit, with each
-/// byte that the client takes. A client that takes nothing and a client that takes a byte now and then both use it up.
+/// Budget of waiting time. It shrinks while bytes wait for the client, and grows with each byte that the client reads,
+/// up to its limit. A client that reads nothing and a client that reads a byte now and then both exhaust it.
 #[derive(Debug)]
 pub(super) struct WriteBudget {
     left: Duration,
@@ -25,12 +25,12 @@ impl WriteBudget {
         }
     }
 
-    /// Bytes wait for the client. Returns the time until which they may.
+    /// Starts the wait if none is running. Returns the time until which bytes may wait.
     pub(super) fn wait(&mut self, now: Instant) -> Instant {
         *self.waiting_since.get_or_insert(now) + self.left
     }
 
-    /// The client took so many bytes, and nothing waits for it now.
+    /// Ends the wait: the client has read `bytes` bytes, and nothing waits for the client now.
     pub(super) fn took(&mut self, bytes: usize, now: Instant) {
         let Some(since) = self.waiting_since.take() else {
             return;
@@ -41,7 +41,7 @@ impl WriteBudget {
         self.left = (self.left.saturating_sub(used) + earned).min(WRITE_TIMEOUT);
     }
 
-    /// When it ends if nothing is taken from now on; `None` if it has ended.
+    /// Returns when the budget is exhausted if the client reads nothing more; `None` if it is exhausted already.
     pub(super) fn look_again(&self, now: Instant) -> Option<Instant> {
         let ends = self.waiting_since.unwrap_or(now) + self.left;
         (ends > now || self.waiting_since.is_none()).then_some(ends)
@@ -54,7 +54,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// How many seconds a client is waited for that takes `bytes` every `every` seconds.
+    /// Returns for how many seconds the server waits for a client that reads `bytes` bytes every `every` seconds.
     fn waited(bytes: usize, every: u32) -> u32 {
         let begin = Instant::now();
         let mut patience = WriteBudget::new();

@@ -1,4 +1,4 @@
-//! A request's body on its way in: a client that stops in the middle of it is not waited for.
+//! Request body with a timeout for clients that stop sending.
 
 use std::error::Error;
 use std::fmt;
@@ -11,10 +11,10 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
-/// How long a body may bring nothing.
+/// Maximum time in which no byte of a body arrives.
 const PAUSE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Why a body was given up.
+/// Error for a body whose client stopped sending.
 #[derive(Debug)]
 struct BodyStalled;
 
@@ -26,7 +26,7 @@ impl fmt::Display for BodyStalled {
 
 impl Error for BodyStalled {}
 
-/// Whether a body could not be read because its client stopped in the middle of it.
+/// Returns whether a body could not be read because its client stopped sending.
 pub(crate) fn stopped_arriving(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -38,11 +38,11 @@ pub(crate) fn stopped_arriving(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// A body with a clock.
+/// Body with a timeout.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     body: Incoming,
-    /// Runs while the next part is waited for.
+    /// Timer that runs while the body waits for its next frame.
     clock: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,4 +1,4 @@
-//! An answer's body on its way out: in parts that an HTTP/2 client is waited for one by one.
+//! Response body in parts, so that the server waits for an HTTP/2 client part by part.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,10 +9,10 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::activity::InFlight;
 use super::streams::StreamClock;
 
-/// The largest part, in bytes: HTTP/2's smallest limit of a frame (RFC 9113, section 4.2).
+/// Maximum size of a part in bytes: the smallest frame size limit of HTTP/2 (RFC 9113, section 4.2).
 const PART_BYTES: usize = 16 * 1024;
 
-/// A body, its request in flight until it ends.
+/// Response body; its request is in flight until the body is dropped.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     body: axum::body::Body,
@@ -20,13 +20,13 @@ pub(super) struct ResponseBody {
     _in_flight: InFlight,
 }
 
-/// What is known of the parts of an HTTP/2 answer.
+/// State of the parts of an HTTP/2 response.
 #[derive(Debug)]
 struct PacedBody {
     clock: StreamClock,
-    /// What has not been handed over yet.
+    /// Bytes that were not handed over yet.
     rest: Bytes,
-    /// The size of the last part that was.
+    /// Size of the last part that was handed over, in bytes.
     handed_over: usize,
 }
 
@@ -50,9 +50,9 @@ impl ResponseBody {
 }
 
 impl PacedBody {
-    /// The next part of what is there. The last byte goes by itself: the protocol's implementation takes a whole part
-    /// as soon as the client has room for one byte of it, and only a part that follows shows that there was room for
-    /// all.
+    /// Returns the next part of the available bytes. The last byte is a part of its own: the HTTP/2 implementation
+    /// takes a whole part as soon as the client has room for one byte of it, and only a following part shows that there
+    /// was room for all bytes.
     fn next_part(&mut self) -> Bytes {
         let length = match self.rest.len() {
             0 | 1 => self.rest.len(),

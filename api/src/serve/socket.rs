@@ -1,4 +1,4 @@
-//! A client's socket: a write that waits for the client for too long fails.
+//! Client socket: a write fails if it waits for the client for too long.
 
 use std::io;
 use std::pin::Pin;
@@ -12,13 +12,13 @@ use tokio::time::{Instant, Sleep};
 
 use super::patience::WriteBudget;
 
-/// How much the kernel keeps that was not sent yet, in bytes. Without a bound it keeps megabytes for a client that
-/// reads slowly, and the next write would wait for longer than such a client is waited for.
+/// Maximum number of unsent bytes in the kernel. Without a bound the kernel buffers megabytes for a slow client, and
+/// the next write would wait for longer than the write budget allows.
 const UNSENT_BYTES: u32 = 64 * 1024;
-/// How long a client's machine may leave what was sent to it unacknowledged.
+/// Maximum time for which sent data may stay unacknowledged.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// Sets a new connection's options. Each is an improvement that the connection works without.
+/// Sets the options of a new connection. Failures are only logged: the connection works without the options.
 pub(super) fn prepare(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     let options = [
@@ -31,12 +31,12 @@ pub(super) fn prepare(stream: &TcpStream) {
     }
 }
 
-/// The socket with its clock.
+/// Socket with a write timeout.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
     patience: WriteBudget,
-    /// Runs while a write waits.
+    /// Timer that runs while a write waits.
     clock: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,5 +1,5 @@
-//! The clock of an HTTP/2 stream: an answer that its client leaves in its window for too long is reset. The other
-//! streams of the connection are not touched: they may be other callers' behind one proxy.
+//! Write timeout of an HTTP/2 stream: a stream is reset if its client does not read the response for too long. The
+//! other streams of the connection continue: they may belong to other callers behind one proxy.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use super::patience::WriteBudget;
 
 tokio::task_local! {
-    /// The clock of the stream that the running task serves.
+    /// Clock of the stream that the running task serves.
     static CLOCK: StreamClock;
 }
 
-/// Whether a stream's answer waits for the client, and for how long it may.
+/// Write budget of a stream's response, shared by all clones.
 #[derive(Debug, Clone)]
 pub(super) struct StreamClock(Arc<Mutex<WriteBudget>>);
 
@@ -24,22 +24,22 @@ impl StreamClock {
         Self(Arc::new(Mutex::new(WriteBudget::new())))
     }
 
-    /// The clock of the stream that is being served; `None` on HTTP/1, where the socket has one.
+    /// Returns the clock of the stream that is being served; `None` on HTTP/1, where the socket has a timeout.
     pub(super) fn current() -> Option<Self> {
         CLOCK.try_with(Clone::clone).ok()
     }
 
-    /// A part of the answer was handed over. It waits for the client until the next part is asked for.
+    /// Starts the wait: a part was handed over, and waits for the client until the next part is requested.
     pub(super) fn gave(&self) {
         self.patience().wait(Instant::now());
     }
 
-    /// The next part is asked for: the client has room for the one before, which was of so many bytes.
+    /// Ends the wait: the next part is requested, so the client has room for the previous one, of `bytes` bytes.
     pub(super) fn took(&self, bytes: usize) {
         self.patience().took(bytes, Instant::now());
     }
 
-    /// Waits until the client has left the answer for too long.
+    /// Waits until the client has not read the response for too long.
     async fn ran_out(&self) {
         loop {
             let look_again = self.patience().look_again(Instant::now());
@@ -55,8 +55,8 @@ impl StreamClock {
     }
 }
 
-/// Runs the streams of HTTP/2 connections, each with a clock. A stream whose task ends before its answer is reset by
-/// the protocol's implementation.
+/// Executor of the streams of HTTP/2 connections, each with a clock. A stream whose task ends before its response is
+/// reset by the HTTP/2 implementation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Streams;
 

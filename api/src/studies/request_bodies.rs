@@ -1,4 +1,4 @@
-//! What clients send of studies, series and instances.
+//! Request bodies of studies, series and instances.
 
 use std::fmt::Display;
 
@@ -20,8 +20,7 @@ use crate::command_request::TenantScopedBody;
 use crate::problem::Problem;
 use crate::validation::{self, BodyValidator, JsonObject, List, PatientBody};
 
-/// How many series one request may list, and how many instances each of them. What goes beyond is added by a further
-/// sync.
+/// Maximum number of series in one request, and of instances in each series. A further sync adds the rest.
 const MAX_SERIES: usize = 500;
 const MAX_INSTANCES: usize = 5_000;
 
@@ -42,7 +41,7 @@ pub(crate) struct SyncBody {
     /// Modality (0008,0060).
     #[schema(required, value_type = String, example = "CT")]
     modality_code: Option<String>,
-    /// Accession Number (0008,0050): links the study with its order.
+    /// Accession Number (0008,0050); links the study to its order.
     accession_number: Option<String>,
     /// Study Description (0008,1030).
     description: Option<String>,
@@ -108,7 +107,7 @@ pub(crate) struct SyncedInstanceBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewSeries)]
 pub(crate) struct SeriesBody {
-    /// Its study.
+    /// Study of the series.
     #[schema(required, value_type = Uuid)]
     imaging_study_id: Option<Uuid>,
     /// Series Instance UID (0020,000E); must be unique within the study.
@@ -134,7 +133,7 @@ pub(crate) struct SeriesBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewInstance)]
 pub(crate) struct InstanceBody {
-    /// Its series.
+    /// Series of the instance.
     #[schema(required, value_type = Uuid)]
     imaging_series_id: Option<Uuid>,
     /// SOP Instance UID (0008,0018); must be unique within the series.
@@ -149,7 +148,7 @@ pub(crate) struct InstanceBody {
     tenant_id: Option<Uuid>,
 }
 
-/// A change to a study; what is left out stays, `null` takes an optional member away.
+/// Changes to a study. Omitted members are kept; `null` removes an optional member.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StudyChanges {
@@ -173,7 +172,8 @@ pub(crate) struct StudyChanges {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     viewer_url: Change<String>,
-    /// The order it answers: must exist and be the same patient's. Settles a conflict; `null` does too, and unlinks.
+    /// Order that the study fulfils; must exist and belong to the same patient. Resolves a link conflict; `null` does
+    /// so, too, and unlinks the study.
     #[serde(default, deserialize_with = "validation::id_change")]
     #[schema(value_type = Option<Uuid>)]
     imaging_order_id: Change<Uuid>,
@@ -208,7 +208,7 @@ impl TenantScopedBody for StudyChanges {
 }
 
 impl SyncBody {
-    /// The sync, and the times as they were sent: one that cannot be held is left out of it.
+    /// Returns the sync, and the times as sent; a time that cannot be stored is left out of the sync.
     pub(super) fn parse(self) -> Result<(SyncStudy, ReportedTimes), Problem> {
         let mut fields = BodyValidator::default();
         let code = fields.required("/pacs_endpoint_code", self.pacs_endpoint_code);
@@ -253,7 +253,7 @@ impl SyncBody {
     }
 }
 
-/// Pointers are put together where something is wrong only: there may be thousands of instances.
+/// Parses the series of a sync. Pointers are only built for errors, because there may be thousands of instances.
 fn synced(
     fields: &mut BodyValidator,
     series: Vec<JsonObject<SyncedSeriesBody>>,
@@ -380,7 +380,7 @@ fn required_uid(fields: &mut BodyValidator, pointer: &str, uid: Option<String>) 
     fields.parse(pointer, uid, |text| Uid::parse(&text))
 }
 
-/// DICOM's Integer String (PS3.5, VR IS) is of 32 bits.
+/// Parses a DICOM Integer String (PS3.5, VR IS), which has 32 bits.
 fn number(number: i64) -> Result<i32, impl Display> {
     i32::try_from(number).map_err(|_| "must be a 32-bit integer")
 }

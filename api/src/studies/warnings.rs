@@ -1,4 +1,4 @@
-//! What of a sync was left out, although the rest of it was taken up.
+//! Warnings of a sync: members that were left out although the rest was accepted.
 
 use roentgen_domain::Timestamp;
 use roentgen_domain::study::Study;
@@ -6,17 +6,17 @@ use roentgen_domain::time::ParsedTime;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A member that was left out.
+/// Member that was left out of a sync.
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(PartialEq, Eq))]
 pub(crate) struct Warning {
-    /// A JSON pointer (RFC 6901) into the body.
+    /// JSON pointer (RFC 6901) into the body.
     pointer: &'static str,
-    /// Why.
+    /// Reason.
     detail: &'static str,
 }
 
-/// The clinical times of a sync, as they were sent. Images are not refused for them.
+/// Clinical times of a sync, as sent. An impossible time does not reject the images.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ReportedTimes {
     pub(super) started_at: Option<ParsedTime>,
@@ -24,8 +24,8 @@ pub(crate) struct ReportedTimes {
 }
 
 impl ReportedTimes {
-    /// What was left out of them, by the study after the sync. A repeated request is answered with the study of its
-    /// first answer, and so with the same warnings.
+    /// Returns a warning for each time that was left out, by comparison with the study after the sync. An idempotent
+    /// retry returns the study of the first response, and therefore the same warnings.
     pub(super) fn warnings(self, study: &Study) -> Vec<Warning> {
         let details = &study.details;
         let sent = [

@@ -1,4 +1,4 @@
-//! Optional ids. A blank text is none, as it is in the place of any other optional text.
+//! Optional ids. A blank text counts as absent, as for any other optional text.
 
 use roentgen_domain::Change;
 use serde::de::{Deserialize, Deserializer, Error as _};
@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use super::is_blank;
 
-/// An optional id.
+/// Deserialises an optional id.
 pub(crate) fn optional_id<'de, D: Deserializer<'de>>(member: D) -> Result<Option<Uuid>, D::Error> {
     id_change(member).map(Change::value)
 }
 
-/// A change of an optional id.
+/// Deserialises a change of an optional id.
 pub(crate) fn id_change<'de, D: Deserializer<'de>>(member: D) -> Result<Change<Uuid>, D::Error> {
     match Option::<String>::deserialize(member)? {
         Some(text) if !is_blank(&text) => text.parse().map(Change::Set).map_err(D::Error::custom),

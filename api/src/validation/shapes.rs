@@ -1,4 +1,4 @@
-//! Types of members beside serde's own. Each is bounded while it is read.
+//! Types of members that serde does not have. Each is bounded while it is read.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,20 +7,21 @@ use roentgen_domain::json::Json;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-/// A JSON object. Derived structs would take an array of their members' values too, in an order that is no contract.
+/// JSON object. Derived structs would also accept an array of the members' values, in an order that is not part of the
+/// API.
 #[derive(Debug)]
 pub(crate) struct JsonObject<T>(pub(crate) T);
 
-/// An array of at most `MOST` elements.
+/// Array of at most `MOST` elements.
 #[derive(Debug)]
 pub(crate) struct List<T, const MOST: usize>(pub(crate) Vec<T>);
 
-/// A client's own JSON object as it was sent: nothing is made of it before it is bounded.
+/// Client-defined JSON object as sent; it is not parsed before its bounds are checked.
 #[derive(Debug)]
 pub(crate) struct FreeObject(Json);
 
 impl FreeObject {
-    /// The object.
+    /// Returns the object.
     pub(crate) const fn json(&self) -> &Json {
         &self.0
     }
@@ -32,12 +33,12 @@ impl<T, const MOST: usize> Default for List<T, MOST> {
     }
 }
 
-/// What is said of an array with more elements than it may have. serde's error carries it as text.
+/// Returns the error text for an array with too many elements. serde's error carries it as text.
 pub(crate) fn too_many(most: usize) -> String {
     format!("must not have more than {most} elements")
 }
 
-/// Whether an error says [`too_many`]: then how many there may be.
+/// Returns the maximum number of elements from a [`too_many`] text, or `None` for another text.
 pub(crate) fn most_elements(said: &str) -> Option<usize> {
     let rest = said.strip_prefix("must not have more than ")?;
     rest.split(' ').next()?.parse().ok()

@@ -1,4 +1,4 @@
-//! Viewer tokens: JSON Web Tokens (RFC 7519) signed with a key of their own, which no caller's token is checked with.
+//! Viewer tokens: JSON Web Tokens (RFC 7519), signed with a separate key that is not used for callers' tokens.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,13 +18,13 @@ use crate::identity::Caller;
 
 /// `aud` of every viewer token.
 const AUDIENCE: &str = "roentgen-viewer";
-/// What the used tokens that are remembered of all tenants may weigh, in bytes: about 15,000 of them.
+/// Maximum size of the cache of used tokens of all tenants, in bytes: about 15,000 tokens.
 const BUDGET: usize = 4 * 1024 * 1024;
 
-/// Tokens of which the first use is noted. Tenants share the room: one that forgets a token notes its use once more.
+/// Tokens whose first use is recorded. Tenants share the cache; the use of an evicted token is recorded once more.
 type UsedTokens = WeightedLru<TenantId, ViewerTokenId, ()>;
 
-/// Signs and opens viewer tokens, and remembers which were used on this node.
+/// Signs and verifies viewer tokens, and caches which tokens were used on this node.
 pub(crate) struct ViewerTokens {
     signing: EncodingKey,
     opening: DecodingKey,
@@ -41,7 +41,7 @@ impl fmt::Debug for ViewerTokens {
     }
 }
 
-/// Who may look at what.
+/// Holder of a token, with the study that the token is for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct TokenSubject {
     sub: String,
@@ -68,7 +68,7 @@ impl TokenSubject {
     }
 }
 
-/// A token's claims.
+/// Claims of a token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ViewerToken {
     aud: String,
@@ -101,7 +101,7 @@ impl ViewerToken {
         Timestamp::from_millis(self.exp.saturating_mul(1000)).unwrap_or(Timestamp::EPOCH)
     }
 
-    /// Who launched the viewer is who looks.
+    /// Returns the caller who launched the viewer as the actor of each use.
     pub(super) fn actor(&self) -> Actor {
         let holder = self.holder.clone();
         Actor {
@@ -114,7 +114,7 @@ impl ViewerToken {
 }
 
 impl ViewerTokens {
-    /// Tokens that live so long, under a key that is derived from the master key.
+    /// Creates the signer of tokens with this lifetime; its key is derived from the master key.
     pub(crate) fn new(master: &MasterKey, lifetime: Duration) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[AUDIENCE]);
@@ -129,7 +129,7 @@ impl ViewerTokens {
         }
     }
 
-    /// A new token.
+    /// Creates a token.
     pub(super) fn fresh(&self, holder: TokenSubject, study: &Uid) -> ViewerToken {
         let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX / 2);
         ViewerToken {
@@ -145,18 +145,18 @@ impl ViewerTokens {
         encode(&Header::new(Algorithm::HS256), token, &self.signing)
     }
 
-    /// The token, where it is one of ours and still good.
+    /// Returns the token if it was signed with this key and has not expired.
     pub(super) fn open(&self, text: &str) -> Option<ViewerToken> {
         let opened = decode::<ViewerToken>(text, &self.opening, &self.validation);
         opened.ok().map(|data| data.claims)
     }
 
-    /// Whether this node has noted its first use.
+    /// Returns whether this node has recorded the first use of the token.
     pub(super) fn was_used(&self, token: &ViewerToken) -> bool {
         self.used().get(token.tenant(), &token.jti).is_some()
     }
 
-    /// Remembers that its first use is noted.
+    /// Caches that the first use of the token is recorded.
     pub(super) fn note_use(&self, token: &ViewerToken) {
         let bytes = size_of::<ViewerTokenId>();
         self.used().put(token.tenant(), token.jti, (), bytes);

@@ -1,4 +1,4 @@
-//! What may be sent to the worklist.
+//! Request bodies of the worklist.
 
 use roentgen_commands::worklist::CreateItem;
 use roentgen_domain::Change;
@@ -21,7 +21,7 @@ use crate::validation::{self, BodyValidator, JsonObject, List};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewWorklistItem {
-    /// The study; must exist.
+    /// Study; must exist.
     #[schema(required, value_type = Uuid)]
     imaging_study_id: Option<Uuid>,
     /// Order; must be that of the study.
@@ -42,7 +42,7 @@ pub(crate) struct NewWorklistItem {
     tenant_id: Option<Uuid>,
 }
 
-/// A change to an item; what is left out stays, `null` takes an optional member away.
+/// Changes to a worklist item. Omitted members are kept; `null` removes an optional member.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WorklistItemChanges {
@@ -54,7 +54,7 @@ pub(crate) struct WorklistItemChanges {
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     priority: Change<String>,
-    /// A claim on behalf of this radiologist, with all its checks; `null` releases the item.
+    /// Radiologist to assign, with all the checks of a claim; `null` releases the item.
     #[serde(default, deserialize_with = "validation::id_change")]
     #[schema(value_type = Option<Uuid>)]
     assigned_radiologist_id: Change<Uuid>,
@@ -72,7 +72,7 @@ pub(crate) struct WorklistItemChanges {
     tenant_id: Option<Uuid>,
 }
 
-/// How many flags a person may set, as many as a model.
+/// Maximum number of flags that a person may set; the same as for a model.
 const MAX_FLAGS: usize = 100;
 
 /// `{"flags": ["ICH_suspected"]}`.
@@ -80,7 +80,7 @@ const MAX_FLAGS: usize = 100;
 #[serde(deny_unknown_fields)]
 #[schema(as = TriageFlags)]
 pub(crate) struct FlagsBody {
-    /// What was found, by name; all of it.
+    /// Names of all findings.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     flags: Change<List<String, MAX_FLAGS>>,
@@ -146,7 +146,7 @@ impl NewWorklistItem {
 }
 
 impl WorklistItemChanges {
-    /// On the caller's own authority over nothing; the handler says over what.
+    /// Parses the changes. The handler sets the authority if the update requires the holder.
     pub(super) fn parse(self, caller: &str) -> Result<Update, Problem> {
         let mut fields = BodyValidator::default();
         let status = fields.kept("/status", self.status);
@@ -183,7 +183,7 @@ impl WorklistItemChanges {
 }
 
 impl ActingRadiologist {
-    /// Refuses a body that names somebody else.
+    /// Rejects a body that names another practitioner.
     pub(super) fn require(&self, practitioner: Option<PractitionerId>) -> Result<(), Problem> {
         let own = practitioner.map(PractitionerId::as_uuid);
         let mut fields = BodyValidator::default();

@@ -1,4 +1,4 @@
-//! Idempotency keys and effects as claims: carried out once, and answered the same again.
+//! Idempotency keys and policy effects as reservations: each runs once, and a retry gets the stored outcome.
 
 use roentgen_domain::ids::{StreamId, TenantId};
 use roentgen_domain::{Aggregate, Versioned};
@@ -7,12 +7,12 @@ use roentgen_store::clock;
 use roentgen_store::log::{HeldReservation, Reservation, ReservationKey};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-/// How long an idempotency key answers.
+/// Lifetime of an idempotency key, 1 day in milliseconds.
 const IDEMPOTENCY_TTL_MS: i64 = DAY_MS;
-/// How long the claim of a policy's effect stands.
+/// Lifetime of the reservation of a policy's effect, 30 days in milliseconds.
 pub(crate) const EFFECT_RESERVATION_TTL_MS: i64 = 30 * DAY_MS;
 
-/// An `Idempotency-Key` with its scope, and the body that came with it.
+/// `Idempotency-Key` with its scope, and the hash of the request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Idempotency {
     key: ReservationKey,
@@ -21,7 +21,7 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// A key is scoped to tenant, caller, method and path; the body is what must not differ.
+    /// Derives the key. It is scoped to tenant, caller, method and path; a retry must have the same body.
     pub fn new(
         tenant: TenantId,
         caller: &str,
@@ -43,7 +43,7 @@ impl Idempotency {
         }
     }
 
-    /// The claim of one effect of one event: whoever carries it out a second time finds it taken.
+    /// Derives the reservation of one effect of one event. A second attempt at the effect finds the key reserved.
     pub(crate) fn of_effect(effect: &str, target: StreamId, position: u64) -> Self {
         let mut scope = b"effect".to_vec();
         scope.extend_from_slice(&position.to_be_bytes());
@@ -60,12 +60,12 @@ impl Idempotency {
         self.key
     }
 
-    /// Whether this is the body that came with the key.
+    /// Checks whether the key was used with this body.
     pub(super) fn came_with(&self, request_hash: Digest) -> bool {
         self.request_hash == request_hash
     }
 
-    /// The claim that answers with this resource.
+    /// Builds the reservation that returns this resource.
     pub(super) fn claim<A: Aggregate>(&self, resource: &Versioned<A>) -> Reservation {
         let held = HeldReservation {
             request_hash: self.request_hash,

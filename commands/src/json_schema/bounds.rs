@@ -1,9 +1,9 @@
-//! What a schema may be, before anything is made of it.
+//! Bounds of a schema, checked before it is compiled.
 //!
-//! A short schema can unfold to a long evaluation: `allOf` of two references to an `allOf` of two references, thirty
-//! times over, is a billion steps. And one that contains itself can be followed for ever. Reports need neither. So a
-//! schema is walked as it unfolds, references followed, and refused where that is too long, too deep or endless. What
-//! comes of the walk is the [`Plan`] by which the evaluation of data is counted.
+//! A short schema can expand to a long evaluation: `allOf` of two references to an `allOf` of two references, nested
+//! thirty levels deep, takes a billion steps. A recursive schema has no bound at all. Reports need neither. The schema
+//! is walked with its references resolved, and rejected if it is too large, too deep or recursive. The walk returns the
+//! [`Plan`] with which the steps of an evaluation are counted.
 
 mod keywords;
 
@@ -18,35 +18,36 @@ use super::plan::{Application, Node, Plan};
 use crate::error::Violation;
 use keywords::{Part, Role, check_keywords, parts};
 
-/// How many values a schema may consist of.
+/// Maximum number of JSON values in a schema.
 const MOST_VALUES: usize = 12_000;
-/// How long the pointers to all of its values may be together, in bytes.
+/// Maximum total length of the pointers to all values, in bytes (1 MiB).
 const MOST_POINTERS: usize = 1 << 20;
-/// What its values may take in memory that are no schemas, in bytes. The validator copies them.
+/// Maximum memory of the values that are not schemas, in bytes (2 MiB). The validator copies them.
 const MOST_BYTES: usize = 2 << 20;
-/// How many schemas it may consist of.
+/// Maximum number of distinct subschemas.
 const MOST_LISTED: usize = 4_000;
-/// How many schemas it may unfold to.
+/// Maximum number of subschemas after references are expanded.
 const MAX_EXPANDED_SCHEMAS: u64 = 10_000;
-/// How many schemas may stand within one another, references followed.
+/// Maximum nesting depth of subschemas, references included.
 const MAX_DEPTH: usize = 64;
-/// How many conditions `unevaluated...` follows one by one; beyond them it tries the schemas again.
+/// Maximum number of conditions that `unevaluated...` follows one by one; if there are more, it evaluates the schemas
+/// again.
 const MOST_CONDITIONS: u64 = 32;
 
-/// What a schema costs that is within the bounds.
+/// Cost of a schema that is within the bounds.
 #[derive(Debug)]
 pub(super) struct SchemaCost {
-    /// How its evaluation is counted.
+    /// Plan with which an evaluation is counted.
     pub(super) plan: Plan,
-    /// What its patterns cost.
+    /// Cost of the patterns.
     pub(super) patterns: Cost,
-    /// How many schemas it unfolds to.
+    /// Number of subschemas after expansion.
     pub(super) schemas: u64,
-    /// What its values take in memory that are no schemas, in bytes.
+    /// Memory of the values that are not schemas, in bytes.
     pub(super) bytes: usize,
 }
 
-/// Refuses what is endless, too much, or leads outside.
+/// Checks the bounds. Rejects a schema that is recursive, too large, or refers to another document.
 pub(super) fn check(schema: &Value) -> Result<SchemaCost, Violation> {
     let extent = ValueSize::measure(schema);
     if extent.values > MOST_VALUES {
@@ -88,22 +89,22 @@ pub(super) fn refused(pointer: &str, detail: &str) -> Violation {
     }
 }
 
-/// What is known of a schema beside its place in the plan.
+/// Attributes of a subschema that the plan does not contain.
 #[derive(Debug, Clone, Copy, Default)]
 struct SchemaFacts {
-    /// What it unfolds to.
+    /// Number of subschemas after expansion.
     size: u64,
-    /// The part of it that is for the same value.
+    /// Part of `size` that applies to the same value.
     here: u64,
-    /// How many schemas for the same value stand within one another.
+    /// Nesting depth of the subschemas for the same value.
     depth: u64,
-    /// How many of them are conditions.
+    /// Number of conditions among the subschemas for the same value.
     conditions: u64,
-    /// Whether one of them asks what was not evaluated.
+    /// Whether one of the subschemas has an `unevaluated...` keyword.
     asks: bool,
 }
 
-/// The patterns of a node: its own, and those that names of members are held against.
+/// Patterns of a node: its `pattern`, and the patterns that are matched against member names.
 #[derive(Debug, Default)]
 struct AppliedPatterns<'a> {
     own: Option<&'a str>,
@@ -112,16 +113,16 @@ struct AppliedPatterns<'a> {
 
 struct SchemaSizer<'a> {
     root: &'a Value,
-    /// The pointers of the schemas that the walk is within.
+    /// Pointers of the schemas that enclose the current one.
     path: Vec<String>,
-    /// Which node a schema is.
+    /// Node of each schema, by pointer.
     known: BTreeMap<String, usize>,
     plan: Plan,
-    /// Of each node.
+    /// Attributes of each node.
     facts: Vec<SchemaFacts>,
     held: Vec<AppliedPatterns<'a>>,
     patterns: Patterns<'a>,
-    /// What values take in memory that are no schemas, in bytes.
+    /// Memory of the values that are not schemas, in bytes.
     bytes: usize,
 }
 
@@ -143,7 +144,7 @@ impl<'a> SchemaSizer<'a> {
         self.facts.get(node).copied().unwrap_or_default()
     }
 
-    /// The node of the schema at this pointer.
+    /// Returns the node of the schema at this pointer.
     fn node_of(&mut self, pointer: &str, schema: &'a Value) -> Result<usize, Violation> {
         if self.path.iter().any(|within| within == pointer) {
             return Err(refused(pointer, "must not be recursive"));
@@ -291,8 +292,8 @@ impl Node {
     }
 }
 
-/// The plan with what is known of the patterns by now. `unevaluatedProperties` holds names against the patterns of the
-/// schemas for the same value, too, wherever they are.
+/// Adds the automaton states of the patterns to the plan. `unevaluatedProperties` also matches names against the
+/// patterns of all schemas for the same value.
 fn with_states(mut plan: Plan, held: &[AppliedPatterns<'_>], patterns: &Cost) -> Plan {
     let sum = |of: &[&str]| {
         of.iter()

@@ -1,4 +1,4 @@
-//! A schema, ready to be evaluated.
+//! Compiled schema.
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
@@ -13,32 +13,33 @@ use super::patterns::{LAZY_BYTES, MOST_OF_ONE};
 use super::plan::{EvaluationCost, Plan};
 use crate::error::Violation;
 
-/// The most violations that a refusal names.
+/// Maximum number of violations in an error.
 const MAX_REPORTED_VIOLATIONS: usize = 50;
-/// What the errors of one evaluation may take, in bytes. The validator collects all of them, however few are asked for.
+/// Maximum memory of the errors of one evaluation, in bytes (16 MiB). The validator collects all of them, even if few
+/// are requested.
 const MOST_ERRORS: u64 = 16 << 20;
-/// What an error takes beside the pointer in it, in bytes.
+/// Memory of an error without its pointer, in bytes.
 const ERROR_BYTES: u64 = 384;
-/// What a compiled schema takes at least, in bytes.
+/// Minimum memory of a compiled schema, in bytes.
 const LEAST_BYTES: usize = 2_048;
-/// What it takes for each schema that it unfolds to, in bytes.
+/// Memory of a compiled schema per expanded subschema, in bytes.
 const SCHEMA_BYTES: usize = 1_200;
-/// How often the validator has the values of a schema that are no schemas.
+/// Number of copies that the validator stores of the values that are not schemas.
 const COPIES: usize = 3;
-/// How often the validator has the pointer to a part.
+/// Number of copies that the validator stores of the pointer to a subschema.
 const POINTERS: usize = 4;
 
-/// A schema that is within the bounds, and compiled.
+/// Compiled schema that is within the bounds.
 #[derive(Debug)]
 pub(super) struct Compiled {
     validator: Validator,
     plan: Plan,
-    /// What it takes in memory, in bytes.
+    /// Estimated memory, in bytes.
     pub(super) weight: usize,
 }
 
 impl Compiled {
-    /// Refuses what is no schema, or none that we evaluate.
+    /// Compiles a schema. Rejects a value that is not a schema or not supported.
     pub(super) fn new(mut schema: Value) -> Result<Self, Vec<Violation>> {
         let bounded = bounds::check(&schema).map_err(|violation| vec![violation])?;
         let meta = jsonschema::draft202012::meta::validator();
@@ -48,7 +49,7 @@ impl Compiled {
                 wrong.map(|error| violation("/schema", &error.instance_path().to_string(), &error));
             return Err(wrong.collect());
         }
-        // Nothing refers to it, and the validator would write it before every place that it names.
+        // Nothing refers to `$id`, and the validator would prefix every error location with it.
         if let Value::Object(members) = &mut schema {
             members.remove("$id");
         }
@@ -60,13 +61,13 @@ impl Compiled {
         })
     }
 
-    /// What the evaluation of data takes.
+    /// Returns the cost of an evaluation of the data.
     #[cfg(test)]
     pub(super) fn effort(&self, data: &Value) -> Option<EvaluationCost> {
         self.plan.effort(data)
     }
 
-    /// Refuses data that do not satisfy the schema, with where they do not.
+    /// Checks the data against the schema. Returns the violations with their locations.
     pub(super) fn validate(&self, schema: &Schema, data: &Value) -> Result<(), Vec<Violation>> {
         let Some(effort) = self.plan.effort(data) else {
             return Err(vec![of_all(
@@ -94,7 +95,7 @@ impl Compiled {
     }
 }
 
-/// What a compiled schema takes, in bytes.
+/// Returns the estimated memory of a compiled schema, in bytes.
 fn weight(schema: &Value, bounded: &SchemaCost) -> usize {
     let schemas = usize::try_from(bounded.schemas).unwrap_or(usize::MAX);
     let said = bounded.bytes * COPIES + ValueSize::measure(schema).pointers * POINTERS;
@@ -102,7 +103,7 @@ fn weight(schema: &Value, bounded: &SchemaCost) -> usize {
     built.saturating_add(said + bounded.patterns.bytes + LEAST_BYTES)
 }
 
-/// What the errors of an evaluation take at most, in bytes.
+/// Returns the maximum memory of the errors of an evaluation, in bytes.
 fn errors_take(effort: &EvaluationCost, data: &Value) -> u64 {
     let longest = ValueSize::measure(data).longest as u64;
     effort.errors.saturating_mul(ERROR_BYTES + longest)
@@ -122,7 +123,7 @@ fn build(schema: &Value) -> Result<Validator, Violation> {
     })
 }
 
-/// What is wrong with the data as a whole.
+/// Builds a violation that concerns the data as a whole.
 fn of_all(detail: &str) -> Violation {
     Violation {
         pointer: Phi::new("/structured_data".to_owned()),
@@ -130,7 +131,7 @@ fn of_all(detail: &str) -> Violation {
     }
 }
 
-/// Where and which keyword, without the data's words.
+/// Builds a violation with location and keyword, without values of the data.
 fn violation(root: &str, place: &str, error: &ValidationError<'_>) -> Violation {
     let detail = if let ValidationErrorKind::Required {
         property: Value::String(name),

@@ -1,16 +1,16 @@
-//! How large a JSON value is: how many values it consists of, and how long the pointers are that lead to them. Whatever
-//! is said about a value spells its pointer out, so that a long name over many values is written many times.
+//! Size of a JSON value: the number of its values, and the length of the pointers to them. Each error contains the full
+//! pointer to its value, so that a long name above many values is repeated many times.
 
 use serde_json::Value;
 
-/// The size of a value.
+/// Size of a JSON value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ValueSize {
-    /// How many values there are, itself included.
+    /// Number of values, including the value itself.
     pub(super) values: usize,
-    /// How long their pointers (RFC 6901) are together, in bytes, without escapes.
+    /// Total length of their pointers (RFC 6901), in bytes, without escapes.
     pub(super) pointers: usize,
-    /// How long the longest of them is.
+    /// Length of the longest pointer, in bytes.
     pub(super) longest: usize,
 }
 

@@ -1,8 +1,8 @@
-//! The thread that compiles and evaluates schemas, and what it keeps of them.
+//! Thread that compiles and evaluates schemas, and its cache of compiled schemas.
 //!
-//! It is one thread, so that an engine's memory for a search exists once for each pattern: the engine keeps one for
-//! every thread that it was ever used by. Each question is bounded before it is begun, and waits for tens of
-//! milliseconds where others are before it; whose turn it is, is for the caller to settle.
+//! There is only one thread because the regex engine keeps memory for searches per pattern and per thread. Each job is
+//! bounded before it starts, and waits for tens of milliseconds if others are queued. The caller decides the order of
+//! jobs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
@@ -20,25 +20,25 @@ use super::bounds::refused;
 use super::compiled::Compiled;
 use crate::error::Violation;
 
-/// What the compiled schemas of all tenants may take, in bytes.
+/// Maximum memory of the compiled schemas of all tenants, in bytes (64 MiB).
 const BUDGET: usize = 64 << 20;
 
-/// Nothing, or everything that is wrong.
+/// `Ok`, or all violations.
 pub(super) type ValidationResult = Result<(), Vec<Violation>>;
 
-/// A schema, and data that are to satisfy it; without data, whether it is a schema.
+/// Schema to validate, with the data to check against it, if any.
 #[derive(Debug)]
 pub(super) struct ValidationJob {
     pub(super) tenant: TenantId,
     pub(super) schema: Schema,
     pub(super) data: Option<Value>,
-    /// Closed when nobody waits for the verdict any more.
+    /// Closed when nobody waits for the result any more.
     pub(super) reply: oneshot::Sender<ValidationResult>,
-    /// The turn that this takes, until it is answered.
+    /// Share of the queue that the job holds until it is done.
     pub(super) turn: Share,
 }
 
-/// Starts the thread, which ends with the last sender of questions.
+/// Starts the thread. It ends when the last sender is dropped.
 pub(super) fn start() -> std::io::Result<mpsc::Sender<ValidationJob>> {
     let (questions, asked) = mpsc::channel::<ValidationJob>();
     let thread = thread::Builder::new().name("schemas".to_owned());
@@ -51,7 +51,7 @@ pub(super) fn start() -> std::io::Result<mpsc::Sender<ValidationJob>> {
     Ok(questions)
 }
 
-/// Compiled schemas by tenant.
+/// Compiled schemas by tenant and digest.
 #[derive(Debug)]
 struct CompiledCache(WeightedLru<TenantId, Digest, Compiled>);
 
@@ -71,11 +71,11 @@ impl CompiledCache {
         if reply.is_closed() {
             return;
         }
-        // A panic of the validator is this question's alone, and such a schema is not kept.
+        // A panic of the validator fails only this job, and the schema is not cached.
         let judged = AssertUnwindSafe(|| self.judge(tenant, &schema, data.as_ref(), &reply));
         let verdict = catch_unwind(judged)
             .unwrap_or_else(|_panic| Err(vec![refused("", "cannot be evaluated")]));
-        // Somebody else's turn begins before the answer is read.
+        // The share is released first, so that the next job need not wait until the result is read.
         drop(turn);
         let _ = reply.send(verdict);
     }
@@ -96,7 +96,7 @@ impl CompiledCache {
         }
         let compiled = Compiled::new(Value::Object(members.clone()))?;
         let verdict = satisfied(&compiled);
-        // What nobody waited for is nothing to be asked for again.
+        // If the caller has gone, a retry is unlikely: the schema is not cached.
         if !reply.is_closed() {
             let weight = compiled.weight;
             self.0.put(tenant, key, compiled, weight);

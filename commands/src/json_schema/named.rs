@@ -1,11 +1,11 @@
-//! How much of a place in data a refusal may tell: a member that the schema does not name is the client's own, and
+//! Restricts error locations to names of the schema: a member that the schema does not name is chosen by the client and
 //! could be PHI.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-/// The names that a schema has for members.
+/// Member names that the schema defines.
 #[derive(Debug)]
 pub(super) struct Names<'a>(BTreeSet<&'a str>);
 
@@ -16,7 +16,7 @@ impl<'a> Names<'a> {
         Self(names)
     }
 
-    /// The pointer up to the first member that the schema does not name.
+    /// Returns the pointer up to the first member that the schema does not name.
     pub(super) fn known_part(&self, data: &Value, pointer: &str) -> String {
         let mut told = String::new();
         let mut at = Some(data);
@@ -34,7 +34,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Every name under `properties`, at whatever depth.
+/// Collects all names under `properties`, at any depth.
 fn collect_members<'a>(schema: &'a Map<String, Value>, names: &mut BTreeSet<&'a str>) {
     if let Some(Value::Object(properties)) = schema.get("properties") {
         names.extend(properties.keys().map(String::as_str));

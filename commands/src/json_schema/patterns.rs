@@ -1,7 +1,8 @@
-//! Patterns, before the engine compiles them: how many, how long, and what they take once they are compiled.
+//! Bounds of the patterns of a schema before they are compiled: number, length and compiled size.
 //!
-//! The engine limits each pattern by itself; a schema of a thousand large ones would take a gigabyte and half a minute.
-//! So they are limited together. What one takes is not guessed: its automaton is built, within what is left.
+//! The regex engine limits each pattern separately; a schema with a thousand large patterns would take a gigabyte and
+//! half a minute. So all patterns of a schema are limited together. The size is measured, not estimated: each automaton
+//! is built within the remaining limit.
 
 use std::collections::BTreeMap;
 
@@ -10,26 +11,26 @@ use regex_automata::nfa::thompson;
 use super::bounds::refused;
 use crate::error::Violation;
 
-/// How many patterns a schema may have.
+/// Maximum number of patterns in a schema.
 const MOST: usize = 50;
-/// How long they may be together, in bytes.
+/// Maximum total length of the patterns, in bytes (8 KiB).
 const MOST_TEXT: usize = 8 << 10;
-/// How many Unicode classes (`\p{...}`) they may have together: each is hundreds of ranges.
+/// Maximum total number of Unicode classes (`\p{...}`): each has hundreds of ranges.
 const MOST_CLASSES: usize = 50;
-/// What they may take together once they are compiled, in bytes.
+/// Maximum total memory of the compiled patterns, in bytes (4 MiB).
 const MOST_COMPILED: usize = 4 << 20;
-/// An automaton and its reverse, and a copy of either in another form.
+/// Number of automata per pattern: forward and reverse, each in two representations.
 const COPIES: usize = 4;
-/// What one automaton may take: the limit for the engine, which builds it again.
+/// Size limit of one automaton for the engine, which builds it again, in bytes.
 pub(super) const MOST_OF_ONE: usize = MOST_COMPILED / COPIES;
-/// What the engine may keep of a lazily built automaton, in bytes a pattern.
+/// Memory limit of a lazily built automaton, in bytes per pattern.
 pub(super) const LAZY_BYTES: usize = 64 << 10;
-/// What the engine may keep of a backtracking search, in bytes a pattern.
+/// Memory limit of a backtracking search, in bytes per pattern.
 const VISITED_BYTES: usize = 256 << 10;
-/// The most that the engine takes for the table of an automaton without choices.
+/// Maximum memory of the table of a one-pass automaton, in bytes.
 const ONE_PASS_BYTES: usize = 1 << 20;
 
-/// Patterns of a schema, each with a pointer to a schema that has it.
+/// Patterns of a schema, each with the pointer to a schema that contains it.
 #[derive(Debug, Default)]
 pub(super) struct Patterns<'a> {
     known: BTreeMap<&'a str, String>,
@@ -37,24 +38,24 @@ pub(super) struct Patterns<'a> {
     classes: usize,
 }
 
-/// What patterns cost.
+/// Cost of the patterns of a schema.
 #[derive(Debug, Default)]
 pub(super) struct Cost {
-    /// What the engine takes for all of them, in bytes, the memory of its searches included.
+    /// Memory of all patterns, in bytes, including the memory of searches.
     pub(super) bytes: usize,
-    /// The states of each one's automaton: the most steps that it takes for a byte of text.
+    /// Number of automaton states per pattern: the maximum number of steps per byte of text.
     states: BTreeMap<String, u64>,
 }
 
 impl Cost {
-    /// The states of a pattern's automaton.
+    /// Returns the number of automaton states of a pattern.
     pub(super) fn states(&self, pattern: &str) -> u64 {
         self.states.get(pattern).copied().unwrap_or(0)
     }
 }
 
 impl<'a> Patterns<'a> {
-    /// Takes up a pattern of the schema at this pointer.
+    /// Adds a pattern of the schema at this pointer.
     pub(super) fn add(&mut self, pattern: &'a str, pointer: &str) -> Result<(), Violation> {
         if self.known.contains_key(pattern) {
             return Ok(());
@@ -81,7 +82,7 @@ impl<'a> Patterns<'a> {
         Ok(())
     }
 
-    /// Builds their automata, one after the other.
+    /// Builds the automata one after the other, and returns their cost.
     pub(super) fn cost(self) -> Result<Cost, Violation> {
         let mut cost = Cost::default();
         let mut compiled = 0;
@@ -103,7 +104,7 @@ impl<'a> Patterns<'a> {
 
 const TOO_LARGE: &str = "has a pattern with which all take more than 4 MiB, once compiled";
 
-/// What the engine makes of a pattern, if that takes no more than so many bytes.
+/// Builds the automaton of a pattern, of at most `most` bytes.
 fn automaton(pattern: &str, most: usize) -> Result<thompson::NFA, &'static str> {
     let unfit = "has a pattern that cannot be evaluated";
     let translated = jsonschema_regex::to_rust_regex(pattern).map_err(|()| unfit)?;
@@ -117,8 +118,8 @@ fn automaton(pattern: &str, most: usize) -> Result<thompson::NFA, &'static str> 
     })
 }
 
-/// What the engine takes beside the automata: the table of an automaton without choices, which it builds where groups
-/// capture or words end, and the threads of a simulation, each with the places of all groups.
+/// Returns the memory of the engine apart from the automata: the table of a one-pass automaton, which it builds for
+/// capture groups and word boundaries, and the threads of a simulation, each with the slots of all groups.
 fn beside(nfa: &thompson::NFA) -> usize {
     let states = nfa.states().len();
     let captures = nfa.group_info().explicit_slot_len() > 0;
@@ -133,12 +134,12 @@ fn beside(nfa: &thompson::NFA) -> usize {
     table + threads
 }
 
-/// What can be told of a pattern without parsing it.
+/// Properties of a pattern that are visible without parsing.
 #[derive(Debug, Default)]
 struct Syntax {
-    /// How many Unicode classes it has.
+    /// Number of Unicode classes.
     classes: usize,
-    /// Whether a group sets flags. ECMA-262 has none; and case folding of a class is a walk over all of Unicode.
+    /// Whether a group sets flags. ECMA-262 has no such groups, and case folding of a class walks all of Unicode.
     has_flags: bool,
 }
 
@@ -165,7 +166,7 @@ impl Syntax {
     }
 }
 
-/// Whether the group that begins here sets flags.
+/// Checks whether the group that begins at `at` sets flags.
 fn begins_with_flags(pattern: &str, at: usize) -> bool {
     let group = pattern.get(at..).and_then(|rest| rest.strip_prefix("(?"));
     group.is_some_and(|group| !group.starts_with([':', '<', 'P', '=', '!']))

@@ -1,8 +1,8 @@
-//! What it takes to evaluate data against a schema, counted before it is done.
+//! Cost of an evaluation of data against a schema, counted in advance.
 //!
-//! The validator has no limit of its own, and stops for nobody. So the schema's own structure is walked along with the
-//! data: which schema is applied to which value, how often, and what that takes at most. The count is in steps: one
-//! keyword that looks at one value, or sixteen states of a pattern's automaton that look at one byte.
+//! The validator has no limit and cannot be cancelled. So the structure of the schema is walked along with the data to
+//! count which schema is applied to which value, how often, and the maximum cost. The unit is a step: one keyword
+//! applied to one value, or 16 automaton states of a pattern applied to one byte.
 
 use std::collections::BTreeMap;
 
@@ -10,68 +10,68 @@ use serde_json::{Map, Value};
 
 use super::extent::ValueSize;
 
-/// How many steps an evaluation may take: tens of milliseconds.
+/// Maximum number of steps of an evaluation, which takes tens of milliseconds.
 pub(super) const MOST_STEPS: u64 = 2_000_000;
-/// How many states of an automaton are a step for a byte of text.
+/// Number of automaton states that count as one step per byte of text.
 const STATES_A_STEP: u64 = 16;
-/// What the comparison of items takes for a value in them, in steps.
+/// Cost of `uniqueItems` per value within the items, in steps.
 const UNIQUE_STEPS: u64 = 16;
 
-/// How a schema is applied to the value that the schema around it is applied to.
+/// Way in which a subschema is applied to the value of the schema that contains it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Application {
-    /// Its errors are those of the schema around it.
+    /// Its errors are errors of the enclosing schema.
     Applied,
-    /// Only whether the value is valid counts.
+    /// Only its validity matters; its errors are discarded.
     Tried,
-    /// Its errors count if all of its siblings are invalid.
+    /// Its errors are reported if all of its siblings are invalid.
     Branch,
 }
 
-/// A schema.
+/// Schema in the plan.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// The steps of its own keywords for one value.
+    /// Steps of its keywords per value, without subschemas.
     pub(super) own: u64,
-    /// The most errors that they have for one value.
+    /// Maximum number of errors of these keywords per value.
     pub(super) errors: u64,
-    /// Schemas for the same value.
+    /// Subschemas for the same value.
     pub(super) here: Vec<(usize, Application)>,
-    /// Schemas for members, by name.
+    /// Subschemas for members, by name.
     pub(super) properties: BTreeMap<String, usize>,
-    /// Schemas for any member.
+    /// Subschemas for any member.
     pub(super) members: Vec<usize>,
-    /// The schema for names of members.
+    /// Subschema for member names.
     pub(super) names: Option<usize>,
-    /// Schemas for items, by place.
+    /// Subschemas for items, by index.
     pub(super) prefix: Vec<usize>,
-    /// Schemas for any item.
+    /// Subschemas for any item.
     pub(super) items: Vec<(usize, Application)>,
-    /// Whether items are compared with one another.
+    /// Whether items are compared with one another (`uniqueItems`).
     pub(super) compares_items: bool,
-    /// The states of its pattern.
+    /// Number of automaton states of its `pattern`.
     pub(super) states: u64,
-    /// The states of the patterns that names of members are held against.
+    /// Total number of states of the patterns that are matched against member names.
     pub(super) name_states: u64,
-    /// How often the schemas for the same value are tried, where `unevaluated...` asks which of them looked at what;
-    /// else 0.
+    /// Number of times that the subschemas for the same value are evaluated because `unevaluated...` has to know which
+    /// of them evaluated what; 0 if the schema has no such keyword.
     pub(super) times: u64,
 }
 
-/// The schemas that one consists of, as they are evaluated.
+/// All schemas reachable from the root schema, in evaluation form.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) nodes: Vec<Node>,
 }
 
-/// What an evaluation takes at most.
+/// Maximum cost of an evaluation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct EvaluationCost {
-    /// Steps until it is known whether the value is valid.
+    /// Steps to determine validity.
     pub(super) valid: u64,
-    /// Steps until all errors are known.
+    /// Steps to collect all errors.
     pub(super) named: u64,
-    /// Errors.
+    /// Number of errors.
     pub(super) errors: u64,
 }
 
@@ -97,7 +97,7 @@ impl EvaluationCost {
 }
 
 impl Plan {
-    /// What the evaluation of data takes; `None` where that is more than [`MOST_STEPS`].
+    /// Returns the cost of an evaluation of the data, or `None` if it exceeds [`MOST_STEPS`].
     pub(super) fn effort(&self, data: &Value) -> Option<EvaluationCost> {
         let mut count = Count {
             plan: self,
@@ -109,7 +109,7 @@ impl Plan {
     }
 }
 
-/// A count under way, which takes no more steps than the evaluation may.
+/// Running count, which itself takes at most [`MOST_STEPS`].
 struct Count<'a> {
     plan: &'a Plan,
     left: u64,
@@ -182,7 +182,7 @@ impl Count<'_> {
     }
 }
 
-/// The steps of a schema's own keywords for a value.
+/// Returns the steps of the keywords of a schema for a value, without subschemas.
 fn own_steps(node: &Node, value: &Value) -> u64 {
     let text = |text: &str, states: u64| (text.len() as u64).saturating_mul(states + 1);
     let more = match value {

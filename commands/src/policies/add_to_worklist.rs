@@ -1,4 +1,4 @@
-//! A study has arrived: it is put on the worklist.
+//! Policy that adds a new study to the worklist.
 
 use async_trait::async_trait;
 use roentgen_domain::Versioned;
@@ -14,7 +14,7 @@ use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 use crate::worklist::create;
 
-/// `ImagingStudy.Available`: its item is created.
+/// Creates the worklist item of a study on `ImagingStudy.Available`.
 #[derive(Debug)]
 pub(super) struct AddToWorklist;
 
@@ -43,7 +43,7 @@ impl Policy for AddToWorklist {
     }
 }
 
-/// Puts a study on the worklist, unless somebody did before.
+/// Command that adds a study to the worklist, unless it has an item already.
 #[derive(Debug, Clone, Copy)]
 struct EnsureWorklistItem {
     study_id: StudyId,

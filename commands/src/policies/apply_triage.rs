@@ -1,4 +1,4 @@
-//! What a triage finds counts for the study's item.
+//! Policy that applies the triage results of AI models to the worklist item of the study.
 
 use async_trait::async_trait;
 use roentgen_domain::ai_task::{self, AiTask};
@@ -9,7 +9,7 @@ use roentgen_store::codec::EventReadError;
 use super::{Cause, Effect, Policy, PolicyMemory};
 use crate::worklist::system_commands::SystemItemCommand;
 
-/// `ImagingAI.OutputCreated` of type triage.
+/// Applies score and flags on `ImagingAI.OutputCreated` of type triage.
 #[derive(Debug)]
 pub(super) struct ApplyTriage;
 
@@ -31,7 +31,7 @@ impl Policy for ApplyTriage {
         let Some(ai_task::Event::OutputCreated(created)) = cause.event::<AiTask>()? else {
             return Ok(Vec::new());
         };
-        // Only a triage's score and flags stand open in its event.
+        // Score and flags of a triage are the only output content that events contain unencrypted.
         let Some(triage) = created.payload else {
             return Ok(Vec::new());
         };

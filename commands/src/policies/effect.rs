@@ -1,4 +1,4 @@
-//! Effects: use cases in consequence of an event.
+//! Effects: use cases that policies issue because of events.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use roentgen_domain::ids::StreamId;
 use crate::error::CommandError;
 use crate::executor::{CommandEnvelope, Executor, UseCase};
 
-/// Something to be done because of an event.
+/// Use case that a policy issues because of an event.
 #[derive(Debug, Clone)]
 pub struct Effect {
-    /// What is done. Frozen: it is part of the claim.
+    /// Name of the effect. It is frozen, because it is part of the reservation.
     pub(super) name: &'static str,
-    /// The stream that it is done to: with the name, it tells the effects of one event apart.
+    /// Target stream. Name and target identify an effect among those of one event.
     pub(super) target: StreamId,
-    /// Effects with one lane are carried out in order.
+    /// Lane; effects with the same lane are executed in order.
     pub(super) lane: StreamId,
     action: Arc<dyn Action>,
 }
 
 impl Effect {
-    /// A use case, done to `target`, in order with whatever else has this `lane`.
+    /// Creates an effect: a use case on `target`, executed in order with the other effects of `lane`.
     pub fn new(
         name: &'static str,
         target: impl Into<StreamId>,
@@ -46,7 +46,7 @@ impl Effect {
     }
 }
 
-/// A use case, whatever its aggregate.
+/// Use case with its aggregate type erased.
 #[async_trait]
 trait Action: Debug + Send + Sync {
     async fn carry_out(

@@ -1,4 +1,4 @@
-//! A critical result that nobody was told of in time.
+//! Policy that marks critical results that were not communicated by their deadline.
 
 use async_trait::async_trait;
 use roentgen_domain::Timestamp;
@@ -14,14 +14,14 @@ use crate::error::{CommandError, DomainError};
 use crate::executor::{CommandEnvelope, Executor, UseCase};
 use crate::unit_of_work::UnitOfWork;
 
-/// Deadlines, by report and position.
+/// Memory topic of the deadlines, keyed by report and event position.
 const DEADLINES: &str = "critical_results";
 
-/// `RadiologyReport.CriticalResult`: once its deadline has passed, it is overdue, if nobody was told.
+/// Sets a timer on `RadiologyReport.CriticalResult`, and marks the result as overdue if it is not communicated in time.
 #[derive(Debug)]
 pub(super) struct EscalateCriticalResults;
 
-/// A critical result, as it is remembered.
+/// Stored critical result of a timer.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct PendingEscalation {
     report_id: ReportId,
@@ -75,7 +75,7 @@ impl Policy for EscalateCriticalResults {
         let request = CommandEnvelope::system(timer.tenant_id, correlation, cause, None);
         let mark = MarkOverdue(raised.report_id);
         match executor.execute(&request, &mark).await {
-            // It was raised again in the meantime, and that has a timer of its own.
+            // A result that was raised again has a new timer.
             Ok(_) | Err(CommandError::Domain(DomainError::Report(report::Error::NotDue))) => {
                 Ok(TimerOutcome::Done)
             }
@@ -84,7 +84,7 @@ impl Policy for EscalateCriticalResults {
     }
 }
 
-/// Marks a report's critical result as overdue, where it is.
+/// Command that marks the critical result of a report as overdue, if its deadline has passed.
 #[derive(Debug, Clone, Copy)]
 struct MarkOverdue(ReportId);
 

@@ -1,4 +1,4 @@
-//! What is to be done about an effect that failed.
+//! Classification of failed effects.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use roentgen_store::keys::KeyError;
 
 use crate::error::CommandError;
 
-/// How long an effect is tried that the database refuses: long enough for somebody to give back a privilege or to
+/// Time for which an effect is retried after the database rejects a statement, 1 h: enough to restore a privilege or to
 /// finish a migration.
 const REPAIR_WINDOW: Duration = Duration::from_secs(60 * 60);
 
-/// What a failure is like.
+/// Class of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureKind {
-    /// Something is down, or too much is going on.
+    /// A component is unavailable, or a limit of concurrent work is reached.
     Transient,
-    /// The database refuses the statement, and will until somebody mends schema or privileges.
+    /// The database rejects the statement until an operator repairs schema or privileges.
     Repairable,
-    /// What is stored cannot be read, or what is to be stored cannot be.
+    /// Stored data cannot be read, or new data cannot be stored.
     Permanent,
-    /// The command is refused, as it would be to anybody.
+    /// The command is rejected, as it would be for any caller.
     Rejected,
 }
 
@@ -42,7 +42,7 @@ impl FailureKind {
         }
     }
 
-    /// Whether what has failed for so long is worth another try.
+    /// Checks whether an effect that has failed for `failed_for` is retried.
     pub(super) fn should_retry(self, failed_for: Duration) -> bool {
         match self {
             Self::Transient => true,
@@ -51,7 +51,7 @@ impl FailureKind {
         }
     }
 
-    /// Says, in the log and in numbers, that an effect will not be tried again.
+    /// Records in log and metrics that an effect is not retried any more.
     pub(super) fn record_final_failure(self, effect: &str, position: Option<u64>, reason: &str) {
         let label = effect.to_owned();
         metrics::counter!("roentgen_policy_refusals_total", "effect" => label.clone()).increment(1);
@@ -107,7 +107,7 @@ fn of_engine(error: &EngineError) -> FailureKind {
         EngineError::ConnectionLost(_)
         | EngineError::Unavailable(_)
         | EngineError::ReadModelNotReady(_) => FailureKind::Transient,
-        // Another release's append function answers in another shape.
+        // The append function of another release may return another result type.
         EngineError::Rejected(_) | EngineError::Corrupt(Corruption::AppendResult) => {
             FailureKind::Repairable
         }

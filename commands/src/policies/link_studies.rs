@@ -1,4 +1,4 @@
-//! Studies and orders find one another by the accession number, whichever came first.
+//! Policy that links studies and orders by accession number, in whichever order they arrive.
 
 use async_trait::async_trait;
 use roentgen_domain::dicom::AccessionNumber;
@@ -14,16 +14,16 @@ use crate::error::{CommandError, DomainError};
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// Studies that wait for an order, by the id that it will have.
+/// Memory topic of the studies that wait for an order, keyed by the id that the order will have.
 const WAITING: &str = "waiting_studies";
-/// More studies than this do not wait for one order: the accession number is no name of an order but a filler.
+/// Maximum number of studies that wait for one order. An accession number with more studies is a placeholder.
 const MAX_WAITING_STUDIES: usize = 200;
 
-/// `ImagingStudy.Available`, `.Updated` and `ImagingOrder.Created`: the study is linked where both are there.
+/// Links study and order on `ImagingStudy.Available`, `.Updated` and `ImagingOrder.Created`, once both exist.
 #[derive(Debug)]
 pub(super) struct LinkStudies;
 
-/// What an event says of who waits for whom.
+/// Content of an event that matters for linking.
 enum LinkSignal {
     Waits(StudyId, OrderId),
     Linked(StudyId, OrderId),
@@ -98,7 +98,8 @@ impl LinkSignal {
     }
 }
 
-/// Of orders there are many, and all that matters is which: their own words are not read.
+/// Returns the signal of an event. Order events are not decoded, because only the order's id matters and they are
+/// frequent.
 fn link_signal(cause: &Cause<'_>) -> Result<Option<LinkSignal>, EventReadError> {
     if *cause.event.stream_type == *Order::STREAM_TYPE {
         return Ok(Some(LinkSignal::Ordered(cause.event.stream_id.into())));
@@ -128,7 +129,7 @@ fn link_signal(cause: &Cause<'_>) -> Result<Option<LinkSignal>, EventReadError> 
     })
 }
 
-/// Links a study with an order, where that is there by now and the study names it still.
+/// Command that links a study with an order, if the order exists and the study still has its accession number.
 #[derive(Debug, Clone, Copy)]
 struct LinkStudy {
     study_id: StudyId,

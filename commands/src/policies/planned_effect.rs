@@ -1,4 +1,4 @@
-//! Effects that are to be carried out, and what is recorded of those that are not.
+//! Effects to execute, and the records of those that failed.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::{Cause, Effect, Policy};
 use crate::error::CommandError;
 use crate::executor::{CommandEnvelope, Idempotency};
 
-/// An effect with what it follows from.
+/// Effect with the event that caused it.
 pub(super) struct PlannedEffect {
     pub(super) label: String,
     pub(super) effect: Effect,
@@ -36,7 +36,7 @@ impl PlannedEffect {
         }
     }
 
-    /// What is kept of it where it is not tried again.
+    /// Records the failure, and returns the entry to store for an effect that is not retried.
     pub(super) fn refused(&self, failure: FailureKind, error: &CommandError) -> RejectedEffect {
         let reason = error_chain(error);
         failure.record_final_failure(&self.label, Some(self.position), &reason);
@@ -49,7 +49,7 @@ impl PlannedEffect {
     }
 }
 
-/// One study's effects in one lane, in order.
+/// Groups effects by lane; within a lane, the order is preserved.
 pub(super) fn lanes(planned: Vec<PlannedEffect>) -> Vec<Vec<PlannedEffect>> {
     let mut places: HashMap<StreamId, usize> = HashMap::new();
     let mut lanes: Vec<Vec<PlannedEffect>> = Vec::new();
@@ -65,7 +65,7 @@ pub(super) fn lanes(planned: Vec<PlannedEffect>) -> Vec<Vec<PlannedEffect>> {
     lanes
 }
 
-/// What is kept of an event that a policy could not read.
+/// Records an event that a policy cannot decode, and returns the entry to store.
 pub(super) fn undecodable_event(
     policy: &dyn Policy,
     event: &StoredEvent,

@@ -1,5 +1,5 @@
-//! What policies remember, in memory for one batch of events: each value is read once and written once a batch, however
-//! many of its events are about it.
+//! Policy memory during one batch of events: each value is read once and written once per batch, even if many events
+//! use it.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -11,19 +11,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-/// The values that a batch asked for, and what became of them so far.
+/// Memory values that a batch uses, with its changes.
 #[derive(Debug, Default)]
 pub struct PolicyMemory {
-    /// As they were before the batch, and not looked at yet.
+    /// Entries as stored before the batch that were not accessed yet.
     unread: HashMap<Uuid, MemoryEntry>,
-    /// As they are now.
+    /// Current values of the accessed entries.
     known: HashMap<Uuid, Known>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     value: Option<Box<dyn Value>>,
-    /// Where it goes, if the batch changed it.
+    /// Key and due time to store, if the batch changed the value.
     changed: Option<Place>,
 }
 
@@ -33,7 +33,7 @@ struct Place {
     due_at_ms: Option<i64>,
 }
 
-/// A value of some type.
+/// Value of any type.
 trait Value: Any + std::fmt::Debug + Send + Sync {
     fn to_json(&self) -> serde_json::Result<String>;
 }
@@ -44,7 +44,7 @@ impl<T: StoredMemory> Value for T {
     }
 }
 
-/// What can be remembered.
+/// Type that policy memory can store.
 pub trait StoredMemory:
     Serialize + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static
 {
@@ -56,7 +56,7 @@ impl<T> StoredMemory for T where
 }
 
 impl PolicyMemory {
-    /// What was there before the batch.
+    /// Creates the memory from the stored entries.
     pub(super) fn from_entries(memories: Vec<MemoryEntry>) -> Self {
         Self {
             unread: memories
@@ -67,13 +67,13 @@ impl PolicyMemory {
         }
     }
 
-    /// The value under a key that the policy said it recalls.
+    /// Returns the value of a key that `memory_keys` has listed.
     pub fn get<T: StoredMemory>(&mut self, key: &MemoryKey) -> Option<&T> {
         let value = self.read::<T>(key).value.as_deref()?;
         (value as &dyn Any).downcast_ref()
     }
 
-    /// The same, to be changed; what was not there is empty.
+    /// Returns the value of a key for modification; an absent value starts as the default.
     pub fn change<T: StoredMemory + Default>(&mut self, key: &MemoryKey) -> Option<&mut T> {
         let known = self.read::<T>(key);
         known.changed = Some(Place {
@@ -94,17 +94,17 @@ impl PolicyMemory {
         known
     }
 
-    /// Remembers a value, or changes it.
+    /// Stores a value.
     pub fn set<T: StoredMemory>(&mut self, key: &MemoryKey, value: T) {
         self.put(key, Some(Box::new(value)), None);
     }
 
-    /// Remembers a value, and to be told of it at a time.
+    /// Stores a value with a timer that is due at `due_at`.
     pub fn schedule<T: StoredMemory>(&mut self, key: &MemoryKey, value: T, due_at: Timestamp) {
         self.put(key, Some(Box::new(value)), Some(due_at.as_millis()));
     }
 
-    /// Forgets a value, where there is one.
+    /// Deletes the value of a key, if any.
     pub fn remove(&mut self, key: &MemoryKey) {
         self.put(key, None, None);
     }
@@ -119,7 +119,7 @@ impl PolicyMemory {
         self.known.insert(id, Known { value, changed });
     }
 
-    /// Whether a timer was set.
+    /// Checks whether the batch set a timer.
     pub(super) fn sets_timers(&self) -> bool {
         let mut changed = self
             .known

@@ -1,4 +1,4 @@
-//! A claim without activity is released.
+//! Policy that releases claims without activity.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,17 +23,17 @@ use crate::executor::{CommandEnvelope, Executor, UseCase};
 use crate::unit_of_work::UnitOfWork;
 use crate::worklist::assignment;
 
-/// Claims, by item; they fall due when they would be idle if nothing happened.
+/// Memory topic of the claims, keyed by item; a timer is due when the claim would become idle.
 const CLAIMS: &str = "claims";
 
-/// Claims that are idle for too long.
+/// Releases claims that are idle for longer than the timeout.
 #[derive(Debug)]
 pub(super) struct ReleaseIdleClaims {
-    /// How long that is.
+    /// Time without activity after which a claim is idle.
     pub(super) claim_timeout: Duration,
 }
 
-/// A claim, as it is remembered.
+/// Stored claim.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct TrackedClaim {
     study_id: StudyId,
@@ -123,20 +123,20 @@ const fn ends_claim(status: Status) -> bool {
     }
 }
 
-/// Far enough away, where it lies beyond all times.
+/// Adds a duration to a time. Returns `time` unchanged if the sum is out of range.
 fn saturating_add(time: Timestamp, by: Duration) -> Timestamp {
     let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
     let later = time.as_millis().checked_add(by);
     later.and_then(Timestamp::from_millis).unwrap_or(time)
 }
 
-/// Releases a claim, if it still stands and its holder has done nothing for too long: said of the very versions of
-/// item, study, report and looks that the release is appended beside.
+/// Command that releases a claim if the same claim is still active and its holder has been idle for too long. The
+/// append expects the versions of item, study, report and image accesses that were read.
 #[derive(Debug)]
 struct ReleaseIdle {
     claim: TrackedClaim,
     claim_timeout: Duration,
-    /// When the claim will be idle, where it stands and is not.
+    /// Time at which the claim will be idle, if it is active and not idle yet.
     idle_from: Mutex<Option<Timestamp>>,
 }
 

@@ -1,4 +1,4 @@
-//! Images that come after a study was read: it is read again.
+//! Policy that reopens a worklist item if images arrive after the study was read.
 
 use async_trait::async_trait;
 use roentgen_domain::ids::{StreamId, StudyId, TenantId, WorklistItemId};
@@ -15,14 +15,14 @@ use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 use crate::worklist::{assignment, system_commands};
 
-/// Studies that are read: signed as final, or their items completed.
+/// Memory topic of the studies that are read: the report is final, or the item is completed.
 const READ: &str = "read_studies";
 
-/// `ImagingStudy.SeriesAdded` and `.InstancesAdded` after the item was completed.
+/// Reopens the item on `ImagingStudy.SeriesAdded` and `.InstancesAdded` after the study was read.
 #[derive(Debug)]
 pub(super) struct ReopenForLateImages;
 
-/// What an event says of a study.
+/// Content of an event that matters for reopening.
 enum ReadingSignal {
     Read(StudyId),
     ToBeRead(StudyId),
@@ -80,7 +80,8 @@ impl Policy for ReopenForLateImages {
     }
 }
 
-/// Events of images are long, and all that matters is whose they are: their own words are not read.
+/// Returns the signal of an event. Events of images are not decoded, because they are long and only the study's id
+/// matters.
 fn reading_signal(cause: &Cause<'_>) -> Result<Option<ReadingSignal>, EventReadError> {
     if *cause.event.stream_type == *Study::STREAM_TYPE {
         return Ok(Some(ReadingSignal::Images(cause.event.stream_id.into())));
@@ -93,7 +94,8 @@ fn reading_signal(cause: &Cause<'_>) -> Result<Option<ReadingSignal>, EventReadE
         .and_then(|event| of_item(&event)))
 }
 
-/// What is signed was read, also where its item is completed a moment later.
+/// Returns the signal of a report event. A final signature means that the study was read, even if the item is completed
+/// later.
 fn of_report(event: &report::Event) -> Option<ReadingSignal> {
     match event {
         report::Event::Signed(signed) if signed.status == report::Status::Final => {
@@ -127,7 +129,8 @@ fn of_item(event: &worklist_item::Event) -> Option<ReadingSignal> {
     }
 }
 
-/// Opens a study's completed item again. What became of study and order while it was completed, it was not told.
+/// Command that reopens the completed item of a study. A completed item misses updates, so that the command applies the
+/// order that the study is linked to now.
 #[derive(Debug, Clone, Copy)]
 struct ReopenItem {
     study_id: StudyId,

@@ -1,4 +1,4 @@
-//! A study has arrived: the models that were made for such images are asked.
+//! Policy that requests AI tasks for a new study from the models that match it.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,18 @@ use crate::error::{CommandError, DomainError};
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// A tenant's models, all of them in one value.
+/// Memory topic of the tenant's AI models, stored as one value.
 const MODELS: &str = "ai_models";
-/// How many active models of a tenant get automatic tasks. A tenant has a few; each more would cost every study, and
-/// everybody whose effects wait behind these. A model beyond gets none until it is made active again.
+/// Maximum number of active models of a tenant that get automatic tasks. Tenants have a few models; each one adds
+/// effects to every study and delays the effects behind them. A model beyond the limit gets no tasks until it is
+/// activated again.
 const MOST_ASKED: usize = 64;
-/// The system asks once; another attempt is a person's.
+/// Attempt that the system requests. Users request further attempts.
 const FIRST_ATTEMPT: u32 = 1;
 
 type Models = BTreeMap<AiModelId, AiModel>;
 
-/// `ImagingStudy.Available`: a task for each active model that matches and each thing that it is asked by itself.
+/// Requests a task on `ImagingStudy.Available` for each active model that matches and each of its automatic task types.
 #[derive(Debug)]
 pub(super) struct RequestAiTasks;
 
@@ -67,7 +68,7 @@ impl Policy for RequestAiTasks {
     }
 }
 
-/// Takes up what a model is now, without what only its worker needs to know.
+/// Updates the stored models with an event. Attributes that only the model's worker needs are left out.
 fn learn(models: &mut Models, event: ai_model::Event) -> Result<(), EventReadError> {
     let (id, before) = match &event {
         ai_model::Event::Created(created) => (created.ai_model_id, None),
@@ -116,7 +117,7 @@ fn asked(models: &Models, study: &study::Available) -> Vec<Effect> {
         .collect()
 }
 
-/// Asks a model for something about a study, unless that was done before.
+/// Command that creates the first attempt of a task, unless it exists.
 #[derive(Debug, Clone, Copy)]
 struct CreateAiTask {
     study_id: StudyId,

@@ -1,4 +1,4 @@
-//! Reads the log for the policies and carries their effects out, on the node that leads.
+//! Runner that reads the log for the policies and executes their effects on the leader node.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -25,22 +25,22 @@ use super::timers::Timers;
 use super::{Cause, POLICIES, Policy};
 use crate::executor::{EFFECT_RESERVATION_TTL_MS, Executor};
 
-/// Lanes at once.
+/// Maximum number of lanes that run concurrently.
 const LANES: usize = 16;
-/// Pauses between tries of an effect that failed.
+/// Delay between attempts of a failed effect, doubled from the minimum to the maximum.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 const ERROR_BACKOFF: Duration = Duration::from_millis(250);
-/// How often a node that does not lead looks whether the checkpoint fits the log by now, where it did not.
+/// Interval at which a node without the lease checks again whether the checkpoint is ahead of the log.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest pause after a panic.
+/// Maximum delay after a panic.
 const AFTER_PANICS: Duration = Duration::from_secs(30);
-/// An effect's claim stands from its append for [`EFFECT_RESERVATION_TTL_MS`]. An event younger than this, whose effect
-/// was done, finds that claim: so a log that is read again from its beginning repeats nothing. What is older is
-/// remembered and leads to nothing.
+/// Maximum age of events that cause effects. A reservation expires [`EFFECT_RESERVATION_TTL_MS`] after the append. If
+/// the log is processed again from its first event, each executed effect of a younger event still has its reservation,
+/// so that no effect is repeated. Older events update the policy memory and have no effects.
 const EFFECTS_WITHIN_MS: i64 = EFFECT_RESERVATION_TTL_MS - 24 * 60 * 60 * 1000;
 
-/// How far the policies are.
+/// Progress of the policies.
 #[derive(Debug, Clone)]
 pub struct PolicyProgress {
     position: Arc<watch::Sender<u64>>,
@@ -48,18 +48,18 @@ pub struct PolicyProgress {
 }
 
 impl PolicyProgress {
-    /// The last position whose effects are done; 0 on a node that has not led.
+    /// Returns the last position whose effects are done; 0 on a node that has not been the leader.
     pub fn position(&self) -> u64 {
         *self.position.borrow()
     }
 
-    /// Why the policies stand still, where the log does not fit their checkpoint.
+    /// Returns why the policies are halted, if their checkpoint is ahead of the log.
     pub fn halt_reason(&self) -> Option<CheckpointAhead> {
         self.refused.borrow().clone()
     }
 }
 
-/// Runs policies.
+/// Task that runs the policies.
 #[derive(Debug)]
 pub struct Runner {
     executor: Executor,
@@ -71,13 +71,13 @@ pub struct Runner {
 enum EffectResult {
     Done,
     Rejected(RejectedEffect),
-    /// Somebody else is to go on: this node stops, or leads no more.
+    /// Another node has to continue: this node is stopping or has lost the lease.
     Interrupted,
 }
 
 impl Runner {
-    /// Starts the policies: they run while this node is the leader. Whether their checkpoint is ahead of the log is
-    /// known when this returns.
+    /// Starts the policies, which run while this node is the leader. On return, it is known whether their checkpoint is
+    /// ahead of the log.
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl Runner {
         }
     }
 
-    /// Reads and reacts, until this node does not lead or another moved the checkpoint.
+    /// Processes events until this node loses the lease or another node advances the checkpoint.
     async fn lead(&self, leadership: &Leadership) -> Result<(), EngineError> {
         let Some(mut log) = self.resume().await? else {
             return Ok(());
@@ -201,8 +201,8 @@ impl Runner {
         self.progress.position.send_replace(log.position());
     }
 
-    /// Has the policies react to a batch, carries out what follows, and moves the checkpoint. `false` where another is
-    /// to go on.
+    /// Passes a batch to the policies, executes the effects, and advances the checkpoint. Returns `false` if another
+    /// node has to continue.
     async fn react(
         &self,
         log: &mut Subscription,
@@ -250,8 +250,8 @@ impl Runner {
         })
     }
 
-    /// What follows from the events, in their order, and what could not be understood. What policies remember may be
-    /// much, and others work on this thread.
+    /// Plans the effects of the events, in event order. Also returns the events that could not be decoded. Yields to
+    /// other tasks on this thread, because policy memory can be large.
     async fn plan(
         &self,
         causes: &[Cause<'_>],
@@ -279,7 +279,7 @@ impl Runner {
         (planned, refusals)
     }
 
-    /// Carries out effects, lane by lane. Returns what was refused; `None` where another is to go on.
+    /// Executes effects lane by lane. Returns the failed ones, or `None` if another node has to continue.
     async fn carry_out(
         &self,
         planned: Vec<PlannedEffect>,
@@ -354,8 +354,8 @@ impl Runner {
     }
 }
 
-/// Starts the runner again where it panicked, from the checkpoint. The pause grows for as long as it gets no further:
-/// one event may be what it panics at.
+/// Restarts the runner from the checkpoint after a panic. The delay grows while the position does not advance, because
+/// one event may cause the panic each time.
 async fn supervise(runner: Runner, leadership: Leadership, tasks: BackgroundTasks) {
     let runner = Arc::new(runner);
     let mut pause = ERROR_BACKOFF;

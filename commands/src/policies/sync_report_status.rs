@@ -1,4 +1,4 @@
-//! What becomes of a report becomes of its item.
+//! Policy that applies status changes of a report to the worklist item.
 
 use async_trait::async_trait;
 use roentgen_domain::ids::{StudyId, WorklistItemId};
@@ -9,7 +9,7 @@ use roentgen_store::codec::EventReadError;
 use super::{Cause, Effect, Policy, PolicyMemory};
 use crate::worklist::system_commands::SystemItemCommand;
 
-/// `RadiologyReport.Created`, `.Signed` and `.Cancelled`: the item is in progress, completed, claimed again.
+/// Sets the item to in progress, completed or claimed on `RadiologyReport.Created`, `.Signed` and `.Cancelled`.
 #[derive(Debug)]
 pub(super) struct SyncReportStatus;
 

@@ -1,8 +1,7 @@
-//! Timers: remembered values that fall due.
+//! Timers: values in policy memory with a due time.
 //!
-//! A timer is a hint and no proof: what it leads to is decided on the aggregates as they are then, and is a command
-//! that changes nothing where it was done before. So a timer needs no claim, and one that comes late or twice does no
-//! harm.
+//! A timer is only a hint: its command decides on the current state of the aggregates, and changes nothing if it was
+//! executed before. So a timer needs no reservation, and a late or repeated one has no effect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +16,12 @@ use super::failure_kind::FailureKind;
 use super::{Policy, TimerOutcome};
 use crate::executor::Executor;
 
-/// Timers looked at in one go.
+/// Maximum number of timers per batch.
 const TIMERS_PER_BATCH: u32 = 64;
-/// When a timer that failed is looked at again.
+/// Delay before a failed timer is due again, in milliseconds.
 const AFTER_A_FAILURE_MS: i64 = 5_000;
 
-/// When the next timer falls due, as far as is known.
+/// Due time of the next timer, as far as this node knows.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     looked: bool,
@@ -30,7 +29,7 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    /// Some were set: the next one may be sooner than was known.
+    /// Marks the next due time as unknown, because timers were set that may be earlier.
     pub(super) fn invalidate(&mut self) {
         self.looked = false;
     }
@@ -39,13 +38,13 @@ impl Timers {
         !self.looked || self.next_ms.is_some_and(|next_m| next_m <= clock::now_ms())
     }
 
-    /// When to look again.
+    /// Returns the time of the next check.
     pub(super) fn next(&self) -> Option<Instant> {
         let in_ms = self.next_ms?.saturating_sub(clock::now_ms());
         Some(Instant::now() + Duration::from_millis(u64::try_from(in_ms).unwrap_or(0)))
     }
 
-    /// Lets fall due what has come to its time. `false` where another reader moved the checkpoint.
+    /// Runs the timers that are due. Returns `false` if another node advanced the checkpoint.
     pub(super) async fn run_due(
         &mut self,
         log: &mut Subscription,
@@ -75,7 +74,7 @@ impl Timers {
     }
 }
 
-/// When a timer falls due again; `None` where it is done.
+/// Runs a timer. Returns when it is due again, or `None` if it is done.
 async fn next_due(
     timer: &MemoryEntry,
     policies: &[Arc<dyn Policy>],

@@ -1,4 +1,4 @@
-//! A study answers an order: the item is told of it, and the order is done.
+//! Policy that updates item and order when a study is linked to an order or unlinked, and when an order ends.
 
 use async_trait::async_trait;
 use roentgen_domain::ids::{OrderId, StreamId, StudyId, TenantId, WorklistItemId};
@@ -17,10 +17,10 @@ use crate::unit_of_work::UnitOfWork;
 use crate::worklist::assignment;
 use crate::worklist::system_commands::{self, SystemItemCommand};
 
-/// The studies that answer an order that may still be cancelled.
+/// Memory topic of the linked studies of an order that can still be cancelled.
 const STUDIES: &str = "order_studies";
 
-/// `ImagingStudy.Linked`, `.Unlinked` and `ImagingOrder.Cancelled`.
+/// Handles `ImagingStudy.Linked` and `.Unlinked`, `ImagingOrder.Cancelled` and `.Completed`.
 #[derive(Debug)]
 pub(super) struct UpdateLinkedOrders;
 
@@ -45,7 +45,7 @@ impl Policy for UpdateLinkedOrders {
                 vec![cause.memory(STUDIES, linked.imaging_order_id)]
             }
             Ok(Some(_)) | Err(_) => Vec::new(),
-            // An order's: it is called off, or done.
+            // An event of an order: cancelled or completed.
             Ok(None) => vec![cause.memory(STUDIES, cause.event.stream_id)],
         }
     }
@@ -132,7 +132,7 @@ fn cancelled(cause: &Cause<'_>, order_id: OrderId, recall: &mut PolicyMemory) ->
     told.collect()
 }
 
-/// The studies of an order that is final now: they need not be remembered any more.
+/// Returns the studies of an order that is final now, and deletes them from memory.
 fn studies_of(cause: &Cause<'_>, order_id: OrderId, recall: &mut PolicyMemory) -> Vec<StudyId> {
     let key = cause.memory(STUDIES, order_id);
     let studies: Vec<StudyId> = recall.get(&key).cloned().unwrap_or_default();
@@ -165,8 +165,8 @@ fn conflict(study_id: StudyId) -> Effect {
     Effect::new("attend", WorklistItemId::derive(study_id), study_id, mark)
 }
 
-/// Tells an item of an order: that its study answers it, with its priority and whether it was called off, or that it
-/// does so no more. What is not true any more is not told: a later event says what is.
+/// Command that attaches the study's order to the item, with priority and status, or detaches it. It changes nothing if
+/// the link has changed again, because a later event covers the new link.
 #[derive(Debug, Clone, Copy)]
 struct NotifyItem {
     study_id: StudyId,
@@ -207,8 +207,8 @@ impl UseCase for NotifyItem {
     }
 }
 
-/// Completes the order that a study answers, where it is open, the study answers it still, and the endpoint's studies
-/// do that.
+/// Command that completes the order of a study, if the order is open, the study is still linked to it, and the studies
+/// of the PACS endpoint complete orders.
 #[derive(Debug, Clone, Copy)]
 struct CompleteOrder {
     study_id: StudyId,
@@ -249,7 +249,7 @@ impl UseCase for CompleteOrder {
     }
 }
 
-/// The later of the study's end or start and the order's start, else when they were linked.
+/// Returns the later of the study's end (or start) and the order's start, or the time of linking if none is known.
 fn performed_end(study: &Study, order: &Order, linked_at: Timestamp) -> Timestamp {
     let of_study = study.details.ended_at.or(study.details.started_at);
     let of_order = order.progress.performed_start_at();

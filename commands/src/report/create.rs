@@ -1,4 +1,4 @@
-//! Beginning a report.
+//! Creation of reports.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{
@@ -14,21 +14,21 @@ use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 use crate::worklist::ensure_case_claimed;
 
-/// Begins a draft on a study. Patient and order are the study's; the template exists, is active and fits the study. The
-/// radiologist holds the case, or claims it with this.
+/// Command that creates a draft on a study. Patient and order are those of the study; the template must exist, be
+/// active and match the study. The radiologist must hold the case, or claims it in the same append.
 #[derive(Debug, Clone)]
 pub struct CreateReport {
-    /// What is reported on.
+    /// Study to report on.
     pub imaging_study_id: StudyId,
-    /// Whose study it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// The order that the study answers, where the client says.
+    /// Order that the study is linked to, if the client names it.
     pub imaging_order_id: Option<OrderId>,
-    /// What it is begun from.
+    /// Template of the report.
     pub template_id: Option<TemplateId>,
-    /// Who writes.
+    /// Radiologist who writes the report.
     pub radiologist_id: PractitionerId,
-    /// What they wrote, and what the machine says. The template's words stand where nothing was written.
+    /// Text of the radiologist and AI content. Fields without text get the default text of the template.
     pub written: AuthoredContent,
 }
 
@@ -66,8 +66,8 @@ impl UseCase for CreateReport {
 }
 
 impl CreateReport {
-    /// The study's order. A study that is about to be linked has none yet: then the order has to be one that it will be
-    /// linked to, of the same patient and accession number.
+    /// Returns the order of the study. If the study is not linked yet, the named order must be one that the policy will
+    /// link: it has the same patient and accession number.
     async fn order(
         &self,
         work: &mut UnitOfWork<'_>,
@@ -88,7 +88,7 @@ impl CreateReport {
         }
     }
 
-    /// What was written, with the template's words where nothing was.
+    /// Returns the radiologist's text, with the template's default text in empty fields.
     async fn content(
         &self,
         work: &mut UnitOfWork<'_>,

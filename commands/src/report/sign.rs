@@ -1,4 +1,4 @@
-//! Signing a report, and adding to it.
+//! Signing of reports, and addenda.
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ use crate::error::{CommandError, Violation};
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// Signs what is written: as final only where there is an impression and the structured data satisfy the template's
-/// schema as it is now.
+/// Command that signs a report. A final report requires an impression, and structured data that satisfy the current
+/// schema of the template.
 #[derive(Debug, Clone)]
 pub struct SignReport {
-    /// Which.
+    /// Id of the report.
     pub id: ReportId,
-    /// Who signs.
+    /// Radiologist who signs.
     pub radiologist_id: PractitionerId,
-    /// Final, or preliminary.
+    /// Whether the report becomes final; otherwise preliminary.
     pub is_final: bool,
-    /// Somebody who was told already.
+    /// Communication that has already taken place.
     pub communication: Option<NewCommunication>,
-    /// How soon somebody has to be told of a critical result.
+    /// Time within which a critical result must be communicated.
     pub critical_deadline: Duration,
 }
 
@@ -56,7 +56,7 @@ impl UseCase for SignReport {
     }
 }
 
-/// Everything at once that keeps a report from being final.
+/// Checks the requirements of a final report, and returns all violations together.
 async fn check_final_requirements(
     work: &mut UnitOfWork<'_>,
     id: ReportId,
@@ -68,7 +68,7 @@ async fn check_final_requirements(
         Status::Draft | Status::Preliminary => {}
         Status::Final | Status::Corrected | Status::Cancelled => return Ok(()),
     }
-    // Of an erased patient there is nothing to be checked; the report refuses by itself.
+    // The content of an erased patient cannot be checked; the aggregate rejects the command.
     let Some(written) = report.state.authored_content() else {
         return Ok(());
     };
@@ -109,20 +109,20 @@ fn missing_field(pointer: &str, detail: &str) -> Violation {
     }
 }
 
-/// Adds to a report that is final.
+/// Command that adds an addendum to a final report.
 #[derive(Debug, Clone)]
 pub struct AddAddendum {
-    /// To which.
+    /// Id of the report.
     pub id: ReportId,
-    /// Who adds.
+    /// Radiologist who adds the addendum.
     pub radiologist_id: PractitionerId,
-    /// What it is.
+    /// Kind of addendum.
     pub kind: AddendumKind,
-    /// What it says.
+    /// Text of the addendum.
     pub content: PhiText,
-    /// Whether the result is critical by now.
+    /// Whether the result is critical now; unchanged if absent.
     pub critical_result: Option<bool>,
-    /// How soon somebody has to be told of a critical result.
+    /// Time within which a critical result must be communicated.
     pub critical_deadline: Duration,
 }
 
@@ -146,7 +146,8 @@ impl UseCase for AddAddendum {
     }
 }
 
-/// Whom a critical result concerns: the order that the study answers by now, and who ordered.
+/// Returns the order that the study is linked to now, and its ordering practitioner, for the notice of a critical
+/// result.
 async fn critical_notice(
     work: &mut UnitOfWork<'_>,
     id: ReportId,

@@ -1,5 +1,4 @@
-//! What a state takes in memory: an estimate from what it shows, within a factor of three; and whether that is too
-//! much.
+//! Estimated memory of a state, within a factor of three, and the check of its size limit.
 
 use std::io::{self, Write};
 
@@ -8,19 +7,20 @@ use roentgen_domain::text::Text;
 use roentgen_domain::{Aggregate, StreamBudget, Versioned};
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
-/// What a resource takes in memory, in bytes.
+/// Returns the estimated memory of a resource, in bytes.
 pub(super) fn estimated_bytes<A: Aggregate>(resource: &Versioned<A>) -> usize {
     size_of::<Versioned<A>>() + shown(&resource.state, Kept) + resource.state.unshown_bytes()
 }
 
-/// Whether a resource may have grown so far. What it shows is weighed only if its events can have made that too much.
+/// Checks whether a resource is within its budget. Its visible content is measured only if the size of its events
+/// allows it to exceed the limit.
 pub(crate) fn is_within<A: Aggregate>(after: &Versioned<A>, room: StreamBudget) -> bool {
     room.admits(after.version, after.size)
         && (room.admits_shown(after.size.all())
             || room.admits_shown(shown(&after.state, CompactFormatter) as u64))
 }
 
-/// What is shown of a state, in bytes of JSON.
+/// Returns the size of the visible content of a state, in bytes of JSON.
 fn shown<A: Aggregate>(state: &A, formatter: impl Formatter) -> usize {
     let mut open = ByteCounter(0);
     let _ = state.serialize(&mut Serializer::with_formatter(&mut open, formatter));
@@ -28,7 +28,7 @@ fn shown<A: Aggregate>(state: &A, formatter: impl Formatter) -> usize {
     open.0 + phi.map_or(0, |members| of_texts(members.expose())) + state.alone_bytes()
 }
 
-/// Compact JSON, padded for each list element by the size of a [`Text`] without its characters.
+/// Compact JSON formatter that adds the size of an empty [`Text`] per list element.
 struct Kept;
 
 impl Formatter for Kept {
@@ -38,7 +38,7 @@ impl Formatter for Kept {
     }
 }
 
-/// How many bytes were written.
+/// Writer that counts bytes.
 struct ByteCounter(usize);
 
 impl Write for ByteCounter {
@@ -52,7 +52,7 @@ impl Write for ByteCounter {
     }
 }
 
-/// What PHI members take: they are kept as text.
+/// Returns the memory of PHI members, which are stored as text, in bytes.
 fn of_texts(members: &Members) -> usize {
     let texts = members.values().map(|member| member.as_str().len());
     size_of::<(String, Json)>() * members.len() + texts.sum::<usize>()

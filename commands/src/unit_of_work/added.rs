@@ -1,4 +1,4 @@
-//! What an attempt adds to its append: events, their PHI sealed, and the keys of patients who have none yet.
+//! Content that an attempt adds to its append: events, with encrypted PHI, and new patient keys.
 
 use std::time::Instant;
 
@@ -12,10 +12,10 @@ use roentgen_store::keys::{KeyLookup, PatientKey, WriteKey};
 use super::UnitOfWork;
 use crate::error::CommandError;
 
-/// An event that was added to the append.
+/// Event that was added to the append.
 pub(super) struct AddedEvent {
     pub(super) size: Size,
-    /// When the key was seen that sealed it.
+    /// Time at which the key that encrypted it was last requested from the database.
     pub(super) key_seen: Option<Instant>,
 }
 

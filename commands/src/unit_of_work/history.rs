@@ -1,4 +1,4 @@
-//! What was done to an aggregate before: a look back over its stream.
+//! Backward reads of a stream's history.
 
 use roentgen_domain::ids::{PractitionerId, StreamId};
 use roentgen_domain::{Aggregate, EventMetadata, Timestamp};
@@ -7,12 +7,12 @@ use roentgen_store::log::StoredEvent;
 use super::UnitOfWork;
 use crate::error::CommandError;
 
-/// Events read at once when a stream is looked back on.
+/// Number of events per backward read.
 const BACKWARD_PAGE: u32 = 50;
 
 impl UnitOfWork<'_> {
-    /// When a practitioner last did something to an aggregate, where it was not before `since`. The append will hold
-    /// only if nobody has done anything to it meanwhile.
+    /// Returns the time of a practitioner's last activity on an aggregate, if it was not before `since`. The append
+    /// expects the version that was read.
     pub(crate) async fn last_activity_by<A: Aggregate>(
         &mut self,
         id: impl Into<StreamId>,

@@ -1,4 +1,4 @@
-//! What a use case asks of schemas.
+//! Schema validation for use cases.
 
 use roentgen_domain::report_template::Schema;
 use serde_json::Value;
@@ -8,12 +8,12 @@ use crate::error::{CommandError, Violation};
 use crate::json_schema::ValidationCaller;
 
 impl UnitOfWork<'_> {
-    /// Refuses what is no schema, or none that is evaluated.
+    /// Checks that a schema is valid and supported.
     pub(crate) async fn accepts_schema(&self, schema: &Schema) -> Result<(), CommandError> {
         self.schemas.judge(self.asker(), schema, None).await
     }
 
-    /// What keeps the data from satisfying a schema.
+    /// Returns the violations of a schema by the data.
     pub(crate) async fn schema_violations(
         &self,
         schema: &Schema,

@@ -1,4 +1,4 @@
-//! What is true once the append is in the log: states get the times that it was recorded at, and are remembered.
+//! Steps after the commit: states get the recorded time of the append, and are cached.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use roentgen_domain::{Aggregate, Timestamp, Versioned};
 use super::UnitOfWork;
 use crate::state_cache::{AnyState, StateCache};
 
-/// Remembers a state whose times are those of the append, once they are known.
+/// Sets the recorded time of a state and caches it, once the append is committed.
 pub(super) type StateFinalizer =
     Box<dyn FnOnce(Timestamp, &StateCache) -> (StreamId, AnyState) + Send + Sync>;
 
@@ -30,7 +30,7 @@ impl UnitOfWork<'_> {
         }
     }
 
-    /// Remembers what is true now that the append is in the log, and gives `resource` its times.
+    /// Caches the new states after the append was committed, and returns `resource` with its recorded times.
     pub(crate) fn on_committed<A: Aggregate>(
         &mut self,
         resource: Versioned<A>,
@@ -52,7 +52,7 @@ impl UnitOfWork<'_> {
     }
 }
 
-/// The resource with the times that its events were recorded at.
+/// Returns the resource with the recorded time of its events.
 fn with_recorded_times<A: Aggregate>(
     mut resource: Versioned<A>,
     before: u64,

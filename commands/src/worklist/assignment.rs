@@ -1,4 +1,4 @@
-//! Who holds a case, and what of the caseloads follows from it.
+//! Assignment of cases, and its effect on caseloads.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::caseload::{self, Caseload};
@@ -9,8 +9,8 @@ use roentgen_domain::worklist_item::{Claim, Command, Error, Lifecycle, WorklistI
 use crate::error::{CommandError, DomainError};
 use crate::unit_of_work::UnitOfWork;
 
-/// Decides a command on an item together with what follows from it: who held the item lets it go, and who holds it now
-/// has to be allowed to and to have room.
+/// Decides a command on an item, and updates the caseloads in the same append: the previous holder's case is freed, and
+/// the new holder must be eligible and below the case limit.
 pub(crate) async fn decide(
     work: &mut UnitOfWork<'_>,
     id: WorklistItemId,
@@ -22,8 +22,8 @@ pub(crate) async fn decide(
     Ok(after)
 }
 
-/// Ensures that a radiologist who writes on a study has its case: a pending item is claimed in the same append, with
-/// all checks of a claim. Without an item, or with a closed one, nothing is needed.
+/// Ensures that a radiologist who writes on a study holds its case: a pending item is claimed in the same append, with
+/// all checks of a claim. If there is no item, or it is closed, nothing is required.
 ///
 /// # Errors
 ///
@@ -51,8 +51,8 @@ pub async fn ensure_case_claimed(
     }
 }
 
-/// The same for who goes on with a draft: the case says that it is being read. It may have been put on the worklist, or
-/// claimed anew, after the draft was begun.
+/// Ensures that a radiologist who continues a draft holds its case, and sets the case to in progress. The case may have
+/// been added to the worklist, or claimed again, after the draft was created.
 pub(crate) async fn ensure_case_in_progress(
     work: &mut UnitOfWork<'_>,
     study_id: StudyId,
@@ -69,7 +69,7 @@ pub(crate) async fn ensure_case_in_progress(
     }
 }
 
-/// Refuses where another radiologist holds the study's case.
+/// Rejects the command if another radiologist holds the study's case.
 pub(crate) async fn not_held_by_other(
     work: &mut UnitOfWork<'_>,
     study_id: StudyId,

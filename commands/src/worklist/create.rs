@@ -1,4 +1,4 @@
-//! Putting a study on the worklist.
+//! Creation of worklist items.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::body_part::BodyPart;
@@ -12,20 +12,21 @@ use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// Puts a study on the worklist, or puts it there again. The study must exist; patient and order must be its own.
+/// Command that adds a study to the worklist, or adds it again. The study must exist; patient and order must match the
+/// study.
 #[derive(Debug, Clone)]
 pub struct CreateItem {
-    /// The study.
+    /// Study to be read.
     pub imaging_study_id: StudyId,
-    /// The order, where the caller names it.
+    /// Order of the study, if the caller names it.
     pub imaging_order_id: Option<OrderId>,
-    /// Whose images are to be read.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// The modality, as it is to be read.
+    /// Modality of the case.
     pub modality_code: ModalityCode,
-    /// The body part; the study's, where the caller does not say.
+    /// Body part of the case; default the body part of the study.
     pub body_part: Option<BodyPart>,
-    /// How soon.
+    /// Priority of the case.
     pub priority: Priority,
 }
 
@@ -70,7 +71,7 @@ impl CreateItem {
     }
 }
 
-/// The item of a study, as the study and the order that it is linked to say.
+/// Builds the item of a study from the study and its linked order.
 pub(crate) fn item_for_study(study_id: StudyId, study: &Study, order: Option<&Order>) -> NewItem {
     let details = &study.details;
     let by_study = study.phi.as_ref().and_then(|phi| phi.patient.clone());
@@ -91,7 +92,7 @@ pub(crate) fn item_for_study(study_id: StudyId, study: &Study, order: Option<&Or
     }
 }
 
-/// What is known already, and would be told of an item that exists.
+/// Returns the attention flags that an existing item would have received by now.
 fn attention(linking: OrderLink, order: Option<&Order>) -> Vec<Attention> {
     let cancelled = order.is_some_and(|order| order.progress.status() == Status::Cancelled);
     match linking {

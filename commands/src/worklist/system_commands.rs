@@ -1,4 +1,4 @@
-//! What the system asks of a study's item, in consequence of something else.
+//! Commands of the system on the worklist item of a study.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{StreamId, StudyId, TenantId, WorklistItemId};
@@ -11,12 +11,12 @@ use crate::error::{CommandError, DomainError};
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// A command on the item of a study, with what follows from it for its holder's caseload.
+/// Command on the item of a study, including the update of its holder's caseload.
 #[derive(Debug, Clone)]
 pub struct SystemItemCommand {
-    /// Whose item.
+    /// Study of the item.
     pub study_id: StudyId,
-    /// What follows for it.
+    /// Command to decide.
     pub command: Command,
 }
 
@@ -36,7 +36,7 @@ impl UseCase for SystemItemCommand {
     }
 }
 
-/// The order that a study answers, both as they are now; the append will hold only if they still are.
+/// Returns the order that a study is linked to. The append expects the versions of study and order that were read.
 pub(crate) async fn linked_order(
     work: &mut UnitOfWork<'_>,
     study_id: StudyId,

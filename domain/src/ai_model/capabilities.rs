@@ -1,4 +1,4 @@
-//! What a model can be asked for.
+//! Capabilities of an AI model.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire_enum;
 
-/// What a model can be asked for: the names of `capabilities`, and the types of tasks.
+/// Types of AI tasks, which are also the member names of `capabilities`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskType {
-    /// How urgent the case is.
+    /// Urgency of the case.
     Triage,
-    /// How good the images are.
+    /// Image quality.
     Quality,
     /// Draft report generation.
     PreReport,
     /// Comparison with a prior study.
     Comparison,
-    /// Where something is.
+    /// Localisation of findings.
     Detection,
     /// Segmentation.
     Segmentation,
@@ -30,7 +30,7 @@ wire_enum! {
 }
 
 impl TaskType {
-    /// Whether the system asks for it by itself when a study arrives.
+    /// Returns whether the system requests the task automatically when a study arrives.
     pub const fn is_automatic(self) -> bool {
         match self {
             Self::Triage | Self::Quality | Self::PreReport => true,
@@ -39,18 +39,18 @@ impl TaskType {
     }
 }
 
-/// What a model says it can do and cannot; what it does not name it cannot.
+/// Declared capabilities of a model; a task type that is not listed is not supported.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Capabilities(BTreeMap<TaskType, bool>);
 
 impl Capabilities {
-    /// From what was said, each name once.
+    /// Creates the capabilities from pairs, one per task type.
     pub fn new(said: impl IntoIterator<Item = (TaskType, bool)>) -> Self {
         Self(said.into_iter().collect())
     }
 
-    /// With a merge patch (RFC 7396) laid over.
+    /// Returns the capabilities with a merge patch (RFC 7396) applied.
     #[must_use]
     pub fn patched(mut self, patch: CapabilitiesPatch) -> Self {
         for (name, can) in patch.0 {
@@ -62,18 +62,18 @@ impl Capabilities {
         self
     }
 
-    /// Whether this can be asked for.
+    /// Returns whether the task type is supported.
     pub fn supports(&self, task_type: TaskType) -> bool {
         self.0.get(&task_type).is_some_and(|flag| *flag)
     }
 }
 
-/// A merge patch (RFC 7396) of capabilities. A name without a value is one that the model no longer names.
+/// A merge patch (RFC 7396) of capabilities. A name without a value removes the name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CapabilitiesPatch(BTreeMap<TaskType, Option<bool>>);
 
 impl CapabilitiesPatch {
-    /// From what was said, each name once.
+    /// Creates the patch from pairs, one per task type.
     pub fn new(said: impl IntoIterator<Item = (TaskType, Option<bool>)>) -> Self {
         Self(said.into_iter().collect())
     }

@@ -1,4 +1,4 @@
-//! Where a model answers, and on what terms. The secret behind it lies elsewhere: only its id is known here.
+//! Inference endpoint of an AI model. The secret is stored elsewhere; the endpoint contains only its id.
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -11,47 +11,47 @@ use crate::url::HttpUrl;
 /// Inference endpoint of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointConfig {
-    /// Its address.
+    /// URL of the endpoint.
     pub url: HttpUrl,
-    /// How to be let in; not at all, where absent.
+    /// Authentication; none if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<EndpointAuth>,
-    /// How long to wait for an answer.
+    /// Response timeout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<TimeoutMs>,
-    /// How often to ask.
+    /// Maximum number of attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<MaxAttempts>,
 }
 
-/// How to be let in. The secret lies sealed, outside of the log.
+/// Authentication of an endpoint. The secret is stored sealed, outside the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointAuth {
-    /// Of what kind the secret is.
+    /// Authentication scheme.
     pub kind: AuthKind,
-    /// Where it lies.
+    /// Id of the stored secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_id: Option<SecretId>,
 }
 
-/// A merge patch (RFC 7396) of an [`EndpointConfig`]. How to be let in is a secret: it changes as a whole.
+/// A merge patch (RFC 7396) of an [`EndpointConfig`]. Authentication contains a secret, so it is replaced as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndpointPatch {
-    /// Another address.
+    /// New URL.
     pub url: Option<HttpUrl>,
-    /// Another way to be let in, or none.
+    /// New authentication, or none.
     pub auth: Change<EndpointAuth>,
-    /// How long to wait for an answer from now on.
+    /// New response timeout.
     pub timeout_ms: Change<TimeoutMs>,
-    /// How often to ask from now on.
+    /// New maximum number of attempts.
     pub max_attempts: Change<MaxAttempts>,
 }
 
 impl EndpointPatch {
-    /// The whole, with what the model has already where the patch says nothing.
+    /// Merges the patch into the model's endpoint, if any.
     ///
     /// # Errors
-    /// [`Error::UrlMissing`] where neither says an address.
+    /// [`Error::UrlMissing`] if neither the patch nor the endpoint has a URL.
     pub fn laid_over(self, before: Option<&EndpointConfig>) -> Result<EndpointConfig, Error> {
         let url = self.url.or_else(|| before.map(|known| known.url.clone()));
         Ok(EndpointConfig {
@@ -67,7 +67,7 @@ impl EndpointPatch {
     }
 }
 
-/// As the resource shows it: how to be let in, and not where the secret lies.
+/// Serialises the endpoint as the resource shows it: with the authentication scheme, without the secret id.
 pub(super) fn without_secret<S: Serializer>(
     config: &Option<EndpointConfig>,
     serializer: S,
@@ -79,12 +79,12 @@ pub(super) fn without_secret<S: Serializer>(
     shown.serialize(serializer)
 }
 
-/// A wait of 1 ms to an hour.
+/// A timeout: 1 ms to 1 h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TimeoutMs(u32);
 
-/// The number is no such wait.
+/// The number is not a valid timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 3600000 milliseconds")]
 pub struct InvalidTimeoutMs;
@@ -103,12 +103,12 @@ impl TimeoutMs {
     }
 }
 
-/// How often to ask: 1 to 100 times.
+/// A number of attempts: 1 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MaxAttempts(u8);
 
-/// The number is none of attempts.
+/// The number is not a valid number of attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 100")]
 pub struct InvalidMaxAttempts;

@@ -63,7 +63,7 @@ fn is_updated_where_it_exists_and_something_changes() {
         .then([]);
 }
 
-/// The state knows it, since who asks the model will need it; the event tells it; the resource does not show it.
+/// The state and the event contain the secret id, which inference requests need; the resource does not show it.
 #[test]
 fn where_the_secret_lies_is_no_part_of_the_resource() {
     let auth = EndpointAuth {
@@ -87,7 +87,7 @@ fn where_the_secret_lies_is_no_part_of_the_resource() {
     assert_eq!(shown["endpoint_config"], expected);
 }
 
-/// What either side leaves open matches; words match in any case.
+/// A member that is absent on either side matches; text is compared case-insensitively.
 #[test]
 fn matches_images_of_its_modality_and_body_part() {
     let ct = ModalityCode::parse("ct").ok();

@@ -1,4 +1,4 @@
-//! What a task does when asked.
+//! Decisions of a task.
 
 use super::{
     AiTask, Cancelled, Completed, Created, Error, Event, Failed, Lifecycle, MAX_ATTEMPTS,
@@ -8,7 +8,7 @@ use crate::aggregate::Context;
 use crate::ids::AiOutputId;
 use crate::text::Text;
 
-/// Said where a worker says nothing.
+/// Error message if the worker gives none.
 const NO_REASON: &str = "no reason given";
 
 pub(super) fn create(new: NewTask, context: &Context) -> Result<Vec<Event>, Error> {
@@ -48,7 +48,7 @@ pub(super) fn advance(
     transition(task, to, context).map(|event| vec![event])
 }
 
-/// A failure may be told again, though not for another reason.
+/// Returns whether a request repeats the current status. A repeated failure has the same error message or none.
 fn is_repeat(task: &AiTask, told: Option<&Text>) -> bool {
     match (&task.progress, told) {
         (Lifecycle::Failed { error_message, .. }, Some(told)) => error_message == told,

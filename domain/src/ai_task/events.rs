@@ -1,4 +1,4 @@
-//! What may happen to a task, and what becomes of it.
+//! Events of a task, and their application to its state.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,19 +15,19 @@ use crate::time::Timestamp;
 use crate::{domain_events, event_data_with_phi, event_data_without_phi};
 
 domain_events! {
-    /// What may happen to a task.
+    /// Events of a task.
     pub enum Event {
-        /// It was asked for.
+        /// Requested.
         Created(Created) = "ImagingAI.TaskCreated" v 1,
-        /// A worker took it up.
+        /// Started by a worker.
         Started(Started) = "ImagingAI.TaskStarted" v 1,
-        /// It was done.
+        /// Completed.
         Completed(Completed) = "ImagingAI.TaskCompleted" v 1,
-        /// It did not work.
+        /// Failed.
         Failed(Failed) = "ImagingAI.TaskFailed" v 1,
-        /// It was called off.
+        /// Cancelled.
         Cancelled(Cancelled) = "ImagingAI.TaskCancelled" v 1,
-        /// A result came of it.
+        /// Output added.
         OutputCreated(Box<OutputCreated>) = "ImagingAI.OutputCreated" v 1,
     }
 }
@@ -35,9 +35,9 @@ domain_events! {
 /// `ImagingAI.TaskCreated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// Its id.
+    /// Task id.
     pub ai_task_id: AiTaskId,
-    /// What was asked of which model.
+    /// Request: study, model and task type.
     #[serde(flatten)]
     pub request: TaskSpec,
 }
@@ -45,86 +45,86 @@ pub struct Created {
 /// `ImagingAI.TaskStarted`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Started {
-    /// Its id.
+    /// Task id.
     pub ai_task_id: AiTaskId,
-    /// The study.
+    /// Study.
     pub imaging_study_id: StudyId,
-    /// The patient.
+    /// Patient.
     pub patient_id: PatientId,
-    /// What for.
+    /// Task type.
     pub task_type: TaskType,
-    /// Since when.
+    /// Start time.
     pub started_at: Timestamp,
 }
 
 /// `ImagingAI.TaskCompleted`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Completed {
-    /// Its id.
+    /// Task id.
     pub ai_task_id: AiTaskId,
-    /// The study.
+    /// Study.
     pub imaging_study_id: StudyId,
-    /// The patient.
+    /// Patient.
     pub patient_id: PatientId,
-    /// What for.
+    /// Task type.
     pub task_type: TaskType,
-    /// Until when.
+    /// Completion time.
     pub completed_at: Timestamp,
 }
 
 /// `ImagingAI.TaskFailed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failed {
-    /// Its id.
+    /// Task id.
     pub ai_task_id: AiTaskId,
-    /// The study.
+    /// Study.
     pub imaging_study_id: StudyId,
-    /// The patient.
+    /// Patient.
     pub patient_id: PatientId,
-    /// What for.
+    /// Task type.
     pub task_type: TaskType,
-    /// What the worker says of it.
+    /// Error message of the worker.
     pub error: Text,
-    /// Until when.
+    /// Time of the failure.
     pub completed_at: Timestamp,
 }
 
 /// `ImagingAI.TaskCancelled`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cancelled {
-    /// Its id.
+    /// Task id.
     pub ai_task_id: AiTaskId,
-    /// The study.
+    /// Study.
     pub imaging_study_id: StudyId,
-    /// The patient.
+    /// Patient.
     pub patient_id: PatientId,
-    /// What for.
+    /// Task type.
     pub task_type: TaskType,
 }
 
 /// `ImagingAI.OutputCreated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutputCreated {
-    /// Its id.
+    /// Output id.
     pub output_id: AiOutputId,
-    /// Its task.
+    /// Task id.
     pub ai_task_id: AiTaskId,
-    /// The study.
+    /// Study.
     pub imaging_study_id: StudyId,
-    /// The patient.
+    /// Patient.
     pub patient_id: PatientId,
-    /// The model it is of.
+    /// AI model of the output.
     pub ai_model_id: AiModelId,
-    /// That model's code.
+    /// Code of the model.
     pub ai_model_code: AiModelCode,
-    /// What was asked for.
+    /// Task type.
     pub task_type: TaskType,
-    /// What came.
+    /// Output type.
     pub output_type: OutputType,
-    /// A triage's score and flags, which are no PHI; absent from every other type.
+    /// Score and flags of a triage, which are not PHI; absent for all other types.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Triage>,
-    /// Sealed at rest.
+    /// PHI, sealed at rest.
     #[serde(skip)]
     pub phi: Option<OutputPhi>,
 }
@@ -132,10 +132,10 @@ pub struct OutputCreated {
 /// The PHI of `ImagingAI.OutputCreated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutputPhi {
-    /// The payload, of any type but triage.
+    /// Payload of any type except triage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Phi<Members>>,
-    /// A triage's further members.
+    /// Additional members of a triage payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub further: Option<Phi<Members>>,
 }

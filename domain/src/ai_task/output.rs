@@ -1,4 +1,4 @@
-//! What a model answers: a JSON object, checked by its type. Members that no type names are kept as they are.
+//! Outputs of AI models: JSON objects, validated by output type. Members without a rule are stored unchanged.
 
 mod payload_rules;
 
@@ -18,26 +18,26 @@ use crate::score::Score;
 use crate::text::Text;
 use crate::wire_enum;
 
-/// The largest payload, in bytes of its JSON: what an event of 256 KiB holds beside its ids, its actor and its seal.
+/// Maximum size of a payload, in bytes of JSON: an event of 256 KiB minus ids, actor and encryption overhead.
 pub const MAX_PAYLOAD_BYTES: usize = 252 * 1024;
 
-/// What kind of result it is.
+/// Type of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputType {
-    /// How urgent the case is: `{triage_score, flags}`.
+    /// Urgency of the case: `{triage_score, flags}`.
     Triage,
-    /// How good the images are: `{score, issues?}`.
+    /// Quality of the images: `{score, issues?}`.
     Quality,
-    /// What was found: `{findings: [{label, confidence, code?, location?}]}`.
+    /// Findings: `{findings: [{label, confidence, code?, location?}]}`.
     FindingList,
-    /// Where it was found: `{boxes: [{x, y, width, height, label, ...}]}`.
+    /// Locations of findings: `{boxes: [{x, y, width, height, label, ...}]}`.
     Bbox,
-    /// Where the segments lie (a DICOM SEG, a URL): `{reference}`.
+    /// Reference to segments (a DICOM SEG, a URL): `{reference}`.
     Segmentation,
-    /// What a report could say: `{findings?, impression?}`.
+    /// Suggested report text: `{findings?, impression?}`.
     SuggestedReport,
-    /// What changed: `{prior_study_instance_uid?, summary}`.
+    /// Changes since a prior study: `{prior_study_instance_uid?, summary}`.
     Comparison,
 }
 
@@ -47,16 +47,16 @@ wire_enum! {
         Comparison = "comparison";
 }
 
-/// A triage's score and flags: the part of a payload that is no PHI.
+/// Score and flags of a triage: the part of a payload that is not PHI.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Triage {
-    /// How urgent the model finds the case.
+    /// Urgency of the case according to the model.
     pub triage_score: Score,
-    /// What it suspects, in its own words.
+    /// Suspected findings, as named by the model.
     pub flags: Vec<Text>,
 }
 
-/// A result that holds what its type asks for.
+/// Payload that satisfies the rules of its output type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Payload {
     output_type: OutputType,
@@ -65,21 +65,21 @@ pub struct Payload {
     members: Phi<Members>,
 }
 
-/// What is wrong with one member. Neither part repeats a client's words: they could be PHI.
+/// Error in one payload member. Neither field repeats text of the client, which could be PHI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PayloadError {
-    /// A JSON pointer (RFC 6901) into the payload; empty for the whole of it.
+    /// JSON pointer (RFC 6901) into the payload; empty for the payload as a whole.
     pub pointer: String,
-    /// What is wrong there.
+    /// Description of the error.
     pub detail: Cow<'static, str>,
 }
 
 impl Payload {
-    /// Checks an object by its type.
+    /// Parses an object and validates it against its output type.
     ///
     /// # Errors
-    /// What is wrong, the first hundred of it: members that are missing or out of range, and what keeps an object of
-    /// [`MAX_PAYLOAD_BYTES`] from being kept ([`JsonLimitError`]).
+    /// Up to 100 errors: members that are missing or out of range, and the reason why the object cannot be stored
+    /// within [`MAX_PAYLOAD_BYTES`] ([`JsonLimitError`]).
     pub fn parse(output_type: OutputType, object: &Json) -> Result<Self, Vec<PayloadError>> {
         let mut members = payload_rules::checked(output_type, object)?;
         let triage = match output_type {
@@ -98,12 +98,13 @@ impl Payload {
         })
     }
 
-    /// What kind of result it is.
+    /// Returns the output type.
     pub const fn output_type(&self) -> OutputType {
         self.output_type
     }
 
-    /// The open part and the PHI: of a triage only what goes beyond score and flags, of the others all.
+    /// Returns the open part and the PHI. For a triage, the PHI consists of all members except score and flags; for all
+    /// other types, of the whole payload.
     pub fn into_parts(self) -> (Option<Triage>, Option<OutputPhi>) {
         let Self {
             triage, members, ..
@@ -124,30 +125,30 @@ impl Payload {
     }
 }
 
-/// `ImagingAIOutput` (FHIR Observation): a result as it is read. It never changes; its PHI goes beside it.
+/// `ImagingAIOutput` (FHIR Observation): resource of an output. It never changes; its PHI is stored separately.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AiOutput {
-    /// The task it came of.
+    /// Task that produced the output.
     pub imaging_ai_task_id: AiTaskId,
-    /// The study.
+    /// Study.
     pub imaging_study_id: StudyId,
-    /// The patient.
+    /// Patient.
     pub patient_id: PatientId,
-    /// The model.
+    /// AI model.
     pub ai_model_id: AiModelId,
-    /// That model's code.
+    /// Code of the model.
     pub ai_model_code: AiModelCode,
-    /// What was asked for.
+    /// Task type.
     pub task_type: TaskType,
-    /// What came.
+    /// Output type.
     pub output_type: OutputType,
-    /// A triage's score and flags.
+    /// Score and flags of a triage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Triage>,
 }
 
 impl AiOutput {
-    /// A result of a task.
+    /// Creates the output of a task.
     pub fn from_task(request: &TaskSpec, output_type: OutputType, payload: Option<Triage>) -> Self {
         Self {
             imaging_ai_task_id: request.task_id(),

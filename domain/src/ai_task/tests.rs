@@ -150,7 +150,7 @@ fn its_id_follows_from_study_model_type_and_attempt() {
     );
 }
 
-/// Every status by every status asked for: the whole table of the contract's section 3.
+/// Every current status with every requested status: the complete table of section 3 of the contract.
 #[test]
 fn moves_forward_only_and_never_out_of_a_final_status() {
     for from in Status::ALL.iter().copied() {

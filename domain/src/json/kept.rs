@@ -1,5 +1,5 @@
-//! A client's own JSON object, bounded and in one form: no white space, members in the order of their names, the last
-//! of those with one name, numbers digit by digit as they were sent.
+//! Normal form of client-defined JSON objects, with bounds: no white space, members sorted by name, the last one of
+//! duplicate members, numbers with their digits as sent.
 
 use serde_json::value::RawValue;
 
@@ -7,37 +7,37 @@ use super::Json;
 use super::walk::{Kind, each_element, kind, members_in, text};
 use crate::text::{self as texts, TextError};
 
-/// How many arrays and objects may stand within one another.
+/// Maximum nesting depth of arrays and objects.
 const DEEPEST: usize = 120;
-/// How many bytes may be looked at, where each level looks at all that is within it.
+/// Maximum number of bytes scanned; each nesting level scans all bytes within it.
 const MOST_LOOKED_AT: usize = 8 * 1024 * 1024;
 
-/// Why an object cannot be kept.
+/// Reasons why an object cannot be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JsonLimitError {
-    /// Another JSON type.
+    /// The value is not an object.
     #[error("must be an object")]
     NotAnObject,
-    /// More bytes of JSON, without white space, than this.
+    /// The JSON, without white space, exceeds this number of bytes.
     #[error("must not be longer than {} KiB of JSON", .0 / 1024)]
     TooLong(usize),
-    /// More than 120 arrays and objects within one another, or fewer around a long text.
+    /// More than 120 nested arrays and objects; fewer are allowed around a long text.
     #[error(
         "must not hold more than 120 arrays and objects within one another, and fewer around long texts"
     )]
     TooDeep,
-    /// A number that no double comes near: many readers take it for infinity.
+    /// A number beyond the range of a double: many readers parse it as infinity.
     #[error("must not hold a number beyond 1.8e308")]
     OutOfRange,
-    /// Half of a surrogate pair, which is no character.
+    /// Half of a surrogate pair, which is not a character.
     #[error("must not hold a lone surrogate")]
     LoneSurrogate,
-    /// A name or a text that cannot be stored.
+    /// A name or text that cannot be stored.
     #[error(transparent)]
     Text(#[from] TextError),
 }
 
-/// The object in the form in which it is kept, of at most so many bytes.
+/// Returns the normal form of an object, of at most `most_bytes`.
 pub(crate) fn kept_object(object: &Json, most_bytes: usize) -> Result<Json, JsonLimitError> {
     if !object.is_object() {
         return Err(JsonLimitError::NotAnObject);
@@ -48,7 +48,7 @@ pub(crate) fn kept_object(object: &Json, most_bytes: usize) -> Result<Json, Json
     Ok(Json(json))
 }
 
-/// Whether a part of an object can be kept.
+/// Returns whether a part of an object can be stored.
 pub(crate) fn can_be_kept(json: &str, most_bytes: usize) -> bool {
     Writer::new(most_bytes).value(json).is_ok()
 }
@@ -108,7 +108,7 @@ impl Writer {
 
     fn object(&mut self, object: &str) -> Result<(), JsonLimitError> {
         let mut members = members_in(object).ok_or(JsonLimitError::LoneSurrogate)?;
-        // Stable, so that the last of those with one name stays the last of them.
+        // A stable sort: the last of duplicate members stays the last one.
         members.sort_by(|(a, _), (b, _)| a.cmp(b));
         self.push("{")?;
         let mut is_first = true;

@@ -1,13 +1,13 @@
-//! What a tree of JSON takes in memory: much more than its text where it consists of many small objects.
+//! Memory estimates of JSON trees, which need much more than their text if they consist of many small objects.
 
 use serde_json::Value;
 
-/// What a node of a `BTreeMap` of JSON members takes: eleven names and values, and its links.
+/// Size of a `BTreeMap` node of JSON members in bytes: 11 names and values, and links.
 const NODE_BYTES: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 16;
-/// How many members a node has as a rule; it has room for eleven.
+/// Typical number of members per node; a node has room for 11.
 const MEMBERS_A_NODE: usize = 8;
 
-/// What a value takes on the heap, in bytes.
+/// Returns the heap size of a value in bytes.
 pub fn memory_of(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,

@@ -1,4 +1,4 @@
-//! JSON Merge Patch (RFC 7396) on texts: what the patch does not name keeps every digit.
+//! JSON Merge Patch (RFC 7396) on texts: members that the patch does not name keep all digits.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,18 +8,18 @@ use serde_json::value::RawValue;
 use super::walk::{Kind, kind, members_in};
 use super::{Json, JsonLimitError};
 
-/// What the target and the patch say of one member.
+/// The values of one member in the target and in the patch.
 #[derive(Default)]
 struct Member<'a> {
     before: Option<&'a str>,
     change: Option<&'a str>,
 }
 
-/// The target with the patch laid over it, members in the order of their names. No member of the patch that is `null`
-/// stays, also where there is no target. The result is as deep as the deeper of the two.
+/// Returns the target with the patch applied; members are sorted by name. `null` members of the patch are dropped, even
+/// without a target. The result is as deep as the deeper of the two.
 ///
 /// # Errors
-/// [`JsonLimitError::LoneSurrogate`] for a member's name.
+/// [`JsonLimitError::LoneSurrogate`] if a member name contains a lone surrogate.
 pub(crate) fn merge_patch(target: Option<&Json>, patch: &Json) -> Result<Json, JsonLimitError> {
     let mut merged = String::new();
     write(&mut merged, target.map(Json::as_str), patch.as_str())?;
@@ -40,7 +40,7 @@ fn write(out: &mut String, target: Option<&str>, patch: &str) -> Result<(), Json
 fn write_object(out: &mut String, target: Option<&str>, patch: &str) -> Result<(), JsonLimitError> {
     let target = target.filter(|json| kind(json) == Kind::Object);
     let mut members: BTreeMap<Cow<'_, str>, Member<'_>> = BTreeMap::new();
-    // The last of the members with one name takes the place of those before it.
+    // The last member of a name replaces the earlier ones.
     for (name, value) in members_of(target.unwrap_or("{}"))? {
         members.entry(name).or_default().before = Some(value);
     }
@@ -78,7 +78,7 @@ mod tests {
         merged.as_str().to_owned()
     }
 
-    /// The table of RFC 7396, Appendix A, with members in the order of their names.
+    /// The table of RFC 7396, Appendix A, with members sorted by name.
     #[test]
     fn merges_as_in_appendix_a() {
         for (target, patch, expected) in [

@@ -1,4 +1,4 @@
-//! Looks into JSON text without making a tree of it: an array's elements pass by one at a time.
+//! Reads JSON text without building a tree: the elements of an array are visited one at a time.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What kind of value a text is.
+/// Kind of a JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `null`, `true` or `false`.
@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     Object,
 }
 
-/// The kind of a value, by its first character.
+/// Returns the kind of a value, by its first character.
 pub(crate) fn kind(json: &str) -> Kind {
     match json.as_bytes().first() {
         Some(b'{') => Kind::Object,
@@ -33,14 +33,14 @@ pub(crate) fn kind(json: &str) -> Kind {
     }
 }
 
-/// A string's characters; `None` if one of its escapes is half of a surrogate pair.
+/// Returns the characters of a string; `None` if an escape is half of a surrogate pair.
 pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Name<'_>>(json)
         .ok()
         .map(|name| name.0)
 }
 
-/// Shows each of an array's elements, until one fails.
+/// Visits the elements of an array until one fails.
 pub(crate) fn each_element<'a, E>(
     array: &'a str,
     see: impl FnMut(usize, &'a str) -> Result<(), E>,
@@ -50,19 +50,19 @@ pub(crate) fn each_element<'a, E>(
         see,
         failed: &mut failed,
     };
-    // The text is JSON: what stops the walk is an element that failed.
+    // The text is valid JSON, so only a failed element stops the walk.
     let _ = serde_json::Deserializer::from_str(array).deserialize_seq(elements);
     failed.map_or(Ok(()), Err)
 }
 
-/// An object's members in their order; `None` if a name has half of a surrogate pair.
+/// Returns the members of an object in their order; `None` if a name contains half of a surrogate pair.
 pub(crate) fn members_in(object: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
     serde_json::Deserializer::from_str(object)
         .deserialize_map(MembersIn)
         .ok()
 }
 
-/// Borrowed from the text where nothing in it is escaped.
+/// A name, borrowed from the text if it contains no escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 

@@ -1,4 +1,4 @@
-//! What an order does when asked.
+//! Decisions on the commands of an order.
 
 use super::{
     Cancelled, CancelledPhi, Completed, Created, DetailsPhi, DetailsUpdated, Error, Event,
@@ -54,14 +54,15 @@ pub(super) fn update(
     Ok(events)
 }
 
-/// The update with the whole metadata in the place of their patch.
+/// Replaces the metadata patch of the update by the complete metadata.
 fn laid_over(order: &Order, update: Update) -> Result<Update, Error> {
     let before = order.phi.as_ref().and_then(|phi| phi.metadata.as_ref());
     let metadata = phi::patched(before, update.metadata).map_err(Error::Metadata)?;
     Ok(Update { metadata, ..update })
 }
 
-/// Asked of a final order, whatever it already is may be asked again. PHI that is erased cannot differ.
+/// Returns whether the update matches the current state: a final order accepts such an update. Erased PHI cannot
+/// differ.
 fn unchanged(order: &Order, update: &Update, to: Status) -> bool {
     let Update {
         status: _,
@@ -87,7 +88,7 @@ fn is_already<T: Clone + PartialEq>(asked: &Change<T>, current: Option<&T>) -> b
     asked.clone().unless_already(current).is_keep()
 }
 
-/// Each time and reason goes with the status it belongs to.
+/// Checks that each time and reason is given only with the status it belongs to.
 fn check_status_fields(order: &Order, update: &Update, to: Status) -> Result<(), Error> {
     let is_said = |asked: &Change<Timestamp>| asked.value().is_some();
     if matches!(update.cancellation_reason, Change::Set(_)) && to != Status::Cancelled {
@@ -110,7 +111,7 @@ fn check_status_fields(order: &Order, update: &Update, to: Status) -> Result<(),
     Ok(())
 }
 
-/// The step from one status to another, where there is one.
+/// Returns the event of a status change, if the status changes.
 fn transition(
     order: &Order,
     update: &Update,
@@ -167,7 +168,7 @@ fn complete(order: &Order, update: &Update, now: Timestamp) -> Result<Completed,
     })
 }
 
-/// What changes beside the step and is not told by it.
+/// Returns the event of changes that the status event does not contain, if any.
 fn details_updated(order: &Order, update: &Update, from: Status, to: Status) -> Option<Event> {
     let slot = match update.scheduled_slot_id {
         Change::Set(_) if from != to && to == Status::Scheduled => Change::Keep,

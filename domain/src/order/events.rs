@@ -1,4 +1,4 @@
-//! What may happen to an order, and what becomes of it.
+//! Events of an order and their effect on its state.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,19 +11,19 @@ use crate::time::Timestamp;
 use crate::{domain_events, event_data_with_phi, event_data_without_phi};
 
 domain_events! {
-    /// What may happen to an order.
+    /// Events of an order.
     pub enum Event {
-        /// It was ordered.
+        /// The order was placed.
         Created(Box<Created>) = "ImagingOrder.Created" v 1,
-        /// It was booked.
+        /// The examination was booked.
         Scheduled(Scheduled) = "ImagingOrder.Scheduled" v 1,
-        /// The examination began.
+        /// The examination started.
         InProgress(InProgress) = "ImagingOrder.InProgress" v 1,
-        /// The examination was done.
+        /// The examination was completed.
         Completed(Completed) = "ImagingOrder.Completed" v 1,
-        /// It was called off.
+        /// The order was cancelled.
         Cancelled(Cancelled) = "ImagingOrder.Cancelled" v 1,
-        /// Something else about it changed.
+        /// Other members changed.
         DetailsUpdated(DetailsUpdated) = "ImagingOrder.DetailsUpdated" v 2,
     }
 }
@@ -31,14 +31,14 @@ domain_events! {
 /// `ImagingOrder.Created`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// Its id.
+    /// Order id.
     pub order_id: OrderId,
     /// Patient.
     pub patient_id: PatientId,
-    /// What, by whom and for when.
+    /// Ordered procedure, requester, priority and time.
     #[serde(flatten)]
     pub request: OrderDetails,
-    /// `requested`: every order begins so.
+    /// `requested`, the initial status of every order.
     pub status: Status,
     /// Sealed at rest.
     #[serde(skip)]
@@ -48,7 +48,7 @@ pub struct Created {
 /// The PHI of `ImagingOrder.Created`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CreatedPhi {
-    /// Why it is ordered.
+    /// Indication of the examination.
     pub indication: PhiText,
     /// Patient demographics.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,11 +61,11 @@ pub struct CreatedPhi {
 /// `ImagingOrder.Scheduled`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
-    /// Its id.
+    /// Order id.
     pub order_id: OrderId,
-    /// The patient.
+    /// Patient.
     pub patient_id: PatientId,
-    /// The slot, where one was named.
+    /// The booked slot, if given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled_slot_id: Option<SlotId>,
 }
@@ -73,34 +73,34 @@ pub struct Scheduled {
 /// `ImagingOrder.InProgress`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InProgress {
-    /// Its id.
+    /// Order id.
     pub order_id: OrderId,
-    /// The patient.
+    /// Patient.
     pub patient_id: PatientId,
-    /// Since when.
+    /// Start of the examination.
     pub performed_start_at: Timestamp,
 }
 
 /// `ImagingOrder.Completed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Completed {
-    /// Its id.
+    /// Order id.
     pub order_id: OrderId,
-    /// The patient.
+    /// Patient.
     pub patient_id: PatientId,
-    /// From when, where it was told.
+    /// Start of the examination, if reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub performed_start_at: Option<Timestamp>,
-    /// Until when.
+    /// End of the examination.
     pub performed_end_at: Timestamp,
 }
 
 /// `ImagingOrder.Cancelled`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cancelled {
-    /// Its id.
+    /// Order id.
     pub order_id: OrderId,
-    /// The patient.
+    /// Patient.
     pub patient_id: PatientId,
     /// Sealed at rest.
     #[serde(skip)]
@@ -110,21 +110,21 @@ pub struct Cancelled {
 /// The PHI of `ImagingOrder.Cancelled`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CancelledPhi {
-    /// Why.
+    /// Reason of the cancellation.
     pub cancellation_reason: PhiText,
 }
 
-/// `ImagingOrder.DetailsUpdated`: what changed beside the status.
+/// `ImagingOrder.DetailsUpdated`: changes other than the status.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DetailsUpdated {
-    /// Its id.
+    /// Order id.
     pub order_id: OrderId,
-    /// The patient.
+    /// Patient.
     pub patient_id: PatientId,
-    /// A new slot.
+    /// New slot.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub scheduled_slot_id: Change<SlotId>,
-    /// A corrected start.
+    /// Corrected start of the examination.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub performed_start_at: Option<Timestamp>,
     /// Sealed at rest.

@@ -120,7 +120,7 @@ fn is_created_once() {
         .refused(Error::NotFound);
 }
 
-/// Every status by every status asked for: the whole table of the contract's section 3.
+/// All pairs of current and requested status: the complete table of section 3 of the contract.
 #[test]
 fn moves_forward_only_and_never_out_of_a_final_status() {
     use Status::{Cancelled, Completed, InProgress, Requested, Scheduled};

@@ -1,4 +1,4 @@
-//! What a report says: the four sections that every report has, the template's own, and structured data.
+//! Content of a report: the four standard sections, the template sections, and structured data.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,12 +11,12 @@ use crate::json::Json;
 use crate::phi::{Metadata, PhiText};
 use crate::report_template::DefaultText;
 
-/// A section's name: 1 to 64 of a-z, 0-9 and _.
+/// Section code: 1 to 64 characters from a-z, 0-9 and _.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SectionCode(Cow<'static, str>);
 
-/// The text is no section's name.
+/// Error for text that is not a section code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("section code must be 1 to 64 characters from a-z, 0-9 and _")]
 pub struct InvalidSectionCode;
@@ -26,12 +26,12 @@ impl SectionCode {
     pub const CLINICAL_HISTORY: Self = Self(Cow::Borrowed("clinical_history"));
     /// Technique.
     pub const TECHNIQUE: Self = Self(Cow::Borrowed("technique"));
-    /// What is seen.
+    /// Findings.
     pub const FINDINGS: Self = Self(Cow::Borrowed("findings"));
-    /// What it means.
+    /// Impression.
     pub const IMPRESSION: Self = Self(Cow::Borrowed("impression"));
 
-    /// Parses a section code in any case; keeps lower case.
+    /// Parses a section code in any case and stores it in lower case.
     ///
     /// # Errors
     ///
@@ -46,12 +46,12 @@ impl SectionCode {
         }
     }
 
-    /// The code as text, in lower case.
+    /// Returns the code as text, in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What people read: `left_ventricle` is "Left ventricle".
+    /// Returns the display title: `left_ventricle` becomes "Left ventricle".
     pub fn title(&self) -> String {
         let words = self.0.replace('_', " ");
         let mut letters = words.chars();
@@ -67,17 +67,17 @@ impl fmt::Display for SectionCode {
     }
 }
 
-/// A section that is the template's own.
+/// Template section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Section {
-    /// Its name in this report.
+    /// Section code within the report.
     pub code: SectionCode,
-    /// What it says; nothing yet, where it is there to be filled.
+    /// Text; `None` for an empty section that is to be filled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<PhiText>,
 }
 
-/// What a report says. PHI, all of it.
+/// Report content. All of it is PHI.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Content {
     /// Clinical history.
@@ -86,13 +86,13 @@ pub struct Content {
     /// Technique.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub technique: Option<PhiText>,
-    /// What is seen.
+    /// Findings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<PhiText>,
-    /// What it means.
+    /// Impression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impression: Option<PhiText>,
-    /// The template's own sections, as a whole.
+    /// Template sections, as a complete list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sections: Option<Vec<Section>>,
     /// Structured data; replaces the stored value.
@@ -100,18 +100,18 @@ pub struct Content {
     pub structured_data: Option<Metadata>,
 }
 
-/// What a radiologist writes: the report's content, and what they keep of the machine's words.
+/// Content written by a radiologist: the report content, and the AI content that the radiologist keeps.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct AuthoredContent {
-    /// What is to be signed.
+    /// Content to be signed.
     #[serde(flatten)]
     pub content: Content,
-    /// What AI models said of the study. Never part of the content: it is not signed and not released.
+    /// AI content about the study. Never part of the report content: it is neither signed nor released.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ai_assist_summary: Option<PhiText>,
 }
 
-/// What of a report's content changes. PHI, all of it.
+/// Changes of report content. All of it is PHI.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ContentChanges {
     /// Clinical history.
@@ -120,13 +120,13 @@ pub struct ContentChanges {
     /// Technique.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub technique: Change<PhiText>,
-    /// What is seen.
+    /// Findings.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub findings: Change<PhiText>,
-    /// What it means.
+    /// Impression.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub impression: Change<PhiText>,
-    /// The template's own sections, as a whole. They are emptied one by one and never taken away.
+    /// Template sections, as a complete list. Sections are emptied individually and never removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sections: Option<Vec<Section>>,
     /// Structured data; replaces the stored value.
@@ -134,18 +134,18 @@ pub struct ContentChanges {
     pub structured_data: Change<Metadata>,
 }
 
-/// What a radiologist changes of what is written.
+/// Changes made by a radiologist to the written content.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ContentEdit {
-    /// What is to be signed.
+    /// Content to be signed.
     #[serde(flatten)]
     pub content: ContentChanges,
-    /// What is kept of the machine's words.
+    /// AI content that the radiologist keeps.
     #[serde(skip_serializing_if = "Change::is_keep")]
     pub ai_assist_summary: Change<PhiText>,
 }
 
-/// The member that stands beside the content. serde's own `flatten` reads numbers as doubles.
+/// Member next to the content. serde's own `flatten` reads numbers as doubles.
 #[derive(Deserialize)]
 #[serde(bound = "M: Default + Deserialize<'de>")]
 struct Beside<M> {
@@ -186,7 +186,7 @@ where
 }
 
 impl ContentChanges {
-    /// The member that one of the four sections is.
+    /// Returns the member of a standard section; `None` for any other code.
     pub(super) fn member(&mut self, code: &SectionCode) -> Option<&mut Change<PhiText>> {
         match code.as_str() {
             "clinical_history" => Some(&mut self.clinical_history),
@@ -199,7 +199,7 @@ impl ContentChanges {
 }
 
 impl Content {
-    /// This content with the template's words where nothing was written.
+    /// Returns this content with the template's default text for empty members.
     #[must_use]
     pub fn or_default_text(mut self, default_text: &DefaultText) -> Self {
         match default_text {
@@ -225,7 +225,7 @@ impl Content {
         }
     }
 
-    /// The member that one of the four sections is.
+    /// Returns the member of a standard section; `None` for any other code.
     fn member(&mut self, code: &SectionCode) -> Option<&mut Option<PhiText>> {
         match code.as_str() {
             "clinical_history" => Some(&mut self.clinical_history),
@@ -236,7 +236,7 @@ impl Content {
         }
     }
 
-    /// Every section that there is, in reading order: the four, then the template's own.
+    /// Returns all sections that exist, in reading order: the standard sections, then the template sections.
     pub fn all_sections(&self) -> Vec<Section> {
         let four = [
             (SectionCode::CLINICAL_HISTORY, &self.clinical_history),
@@ -255,7 +255,7 @@ impl Content {
         .collect()
     }
 
-    /// What of `asked` differs from this.
+    /// Returns the members of `asked` that differ from this content.
     pub(super) fn diff(&self, asked: ContentChanges) -> ContentChanges {
         ContentChanges {
             clinical_history: asked
@@ -273,7 +273,7 @@ impl Content {
         }
     }
 
-    /// This content with changes laid over it.
+    /// Returns this content with the changes merged into it.
     pub(super) fn merged_with(&self, changes: &ContentChanges) -> Self {
         let before = self.clone();
         let changes = changes.clone();

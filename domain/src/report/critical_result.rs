@@ -1,4 +1,4 @@
-//! Critical results: raised with a signature, told to somebody, overdue where nobody was told in time.
+//! Critical results: raised with a signature or an addendum, communicated, or overdue after the deadline.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,73 +13,73 @@ use crate::ids::{CommunicationId, PractitionerId};
 use crate::phi::PhiText;
 use crate::wire_enum;
 
-/// How far a clock that says when somebody was told may be ahead of ours, in milliseconds.
+/// Tolerance for `communicated_at` in the future because of clock skew, in ms: 5 min.
 const CLOCK_SKEW_MS: i64 = 5 * 60 * 1000;
 
-/// A critical result of a report.
+/// Critical result of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RaisedCriticalResult {
-    /// When it was signed.
+    /// Time at which the result was raised.
     pub raised_at: Timestamp,
     /// Deadline for communicating the critical result.
     pub deadline: Timestamp,
-    /// Whether it was found that nobody was, by then.
+    /// Whether the deadline passed without a communication.
     pub overdue: bool,
-    /// Who ordered.
+    /// Ordering practitioner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ordering_practitioner_id: Option<PractitionerId>,
 }
 
-/// Somebody was told (FHIR Communication).
+/// Communication of a critical result (FHIR Communication).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Communication {
-    /// Its version in the stream, by which its words are found.
+    /// Version in the stream, which identifies the text in [`ReportPhi`](super::ReportPhi).
     pub version: u64,
-    /// What it is without its words.
+    /// Attributes without the text.
     #[serde(flatten)]
     pub facts: CommunicationRecord,
 }
 
-/// A communication without its words.
+/// Communication without its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommunicationRecord {
-    /// Its id.
+    /// Communication id.
     pub communication_id: CommunicationId,
-    /// How.
+    /// Method.
     pub method: Method,
-    /// When.
+    /// Time of the communication.
     pub communicated_at: Timestamp,
     /// Whether the recipient read the result back.
     pub read_back: bool,
-    /// Who told.
+    /// Communicating radiologist.
     pub communicated_by_radiologist_id: PractitionerId,
-    /// When it was noted.
+    /// Time of the record.
     pub noted_at: Timestamp,
 }
 
-/// How somebody was told.
+/// Method of a communication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// On the telephone.
+    /// Telephone.
     Phone,
-    /// Face to face.
+    /// In person.
     InPerson,
-    /// By a message that is acknowledged.
+    /// Message with acknowledgement.
     SecureMessage,
-    /// Otherwise.
+    /// Other method.
     Other,
 }
 
-/// Whether somebody still has to be told.
+/// Communication status of a critical result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CriticalCommunication {
-    /// There is nothing critical to be told.
+    /// No critical result.
     None,
-    /// Nobody was told yet.
+    /// Not communicated yet.
     Outstanding,
-    /// Somebody was told.
+    /// Communicated.
     Communicated,
 }
 
@@ -91,7 +91,7 @@ wire_enum! {
 }
 
 impl Report {
-    /// Whether somebody still has to be told of what is marked critical.
+    /// Returns the communication status of the current critical mark.
     pub fn critical_communication(&self) -> CriticalCommunication {
         match (self.critical_since, self.is_communicated()) {
             (None, _) => CriticalCommunication::None,
@@ -100,20 +100,20 @@ impl Report {
         }
     }
 
-    /// Whether somebody was told of what is marked critical.
+    /// Returns whether the current critical mark has been communicated.
     fn is_communicated(&self) -> bool {
         self.critical_communications().next().is_some()
     }
 
-    /// Who was told of what is marked critical, in order: since it was marked, or raised anew.
+    /// Returns the communications since the report was marked critical or the result was raised again, in order.
     pub fn critical_communications(&self) -> impl Iterator<Item = &Communication> {
         let since = self.critical_since.unwrap_or(u64::MAX);
         let noted = self.communications.iter();
         noted.filter(move |communication| communication.version > since)
     }
 
-    /// Who was told of what is released, in order, as those see it who see released content only: what was noted up to
-    /// the signature, what was noted of a result that was signed as critical, and everything once it is final.
+    /// Returns the communications of released content, in order, as shown to callers without draft access: those
+    /// recorded up to the signature, those of a result that was signed as critical, and all once the report is final.
     pub fn released_communications(&self) -> impl Iterator<Item = &Communication> {
         let last = match &self.progress {
             Lifecycle::Draft => 0,
@@ -130,12 +130,13 @@ impl Report {
         noted.filter(move |communication| communication.version <= last)
     }
 
-    /// The critical result that was raised and that nobody was told of.
+    /// Returns the raised critical result, if it has not been communicated.
     pub fn open_critical(&self) -> Option<&RaisedCriticalResult> {
         self.critical.as_ref().filter(|_| !self.is_communicated())
     }
 
-    /// Marks the report critical, or not. A mark that was signed is only taken back by signing that.
+    /// Marks the report as critical or not. A raised result is withdrawn only by a signature, an addendum or the
+    /// cancellation.
     pub(super) fn set_critical(&mut self, critical: bool) {
         self.critical_result = critical;
         match (critical, self.critical_since) {
@@ -148,7 +149,7 @@ impl Report {
         }
     }
 
-    /// The same, signed.
+    /// Marks the report as critical or not, by a signature or an addendum.
     pub(super) fn set_signed_critical(&mut self, critical: bool) {
         if !critical {
             self.critical = None;
@@ -157,7 +158,7 @@ impl Report {
     }
 }
 
-/// The event that raises the critical result of a report whose signed words have this impression.
+/// Returns the event that raises the critical result of a report with this signed impression.
 pub(super) fn raise(
     report: &Report,
     notice: CriticalNotice,
@@ -226,13 +227,13 @@ pub(super) fn communicated(
 }
 
 impl Report {
-    /// Whether the same communication was noted already.
+    /// Returns whether the same communication is already recorded.
     pub(super) fn has_communication(&self, new: &NewCommunication) -> bool {
         self.find_communication(new).is_some()
     }
 
-    /// The communication that is the same as `new`. What was noted before the report was marked critical, or before the
-    /// result was raised anew, was of something else.
+    /// Returns the recorded communication that equals `new`. Communications recorded before the report was marked
+    /// critical, or before the result was raised again, concern another result and are ignored.
     pub fn find_communication(&self, new: &NewCommunication) -> Option<&Communication> {
         let since = self.critical_since.unwrap_or(0);
         let mut noted = self.communications.iter();

@@ -1,4 +1,4 @@
-//! What a report does when asked.
+//! Decisions of a report.
 
 use super::content::{Content, ContentChanges, ContentEdit, Section};
 use super::critical_result::{communicated, raise};
@@ -80,7 +80,7 @@ pub(super) fn edit(report: &Report, edit: Edit, context: &Context) -> Result<Vec
     }))])
 }
 
-/// Whether something was signed, and it was not this.
+/// Returns whether there is signed content that differs from this content.
 fn differs_from_signed(report: &Report, content: &Content, critical: bool) -> bool {
     report.signed_version().is_some_and(|release| {
         release.facts.critical_result != critical
@@ -88,7 +88,7 @@ fn differs_from_signed(report: &Report, content: &Content, critical: bool) -> bo
     })
 }
 
-/// What is asked, with the whole structured data in the place of their patch.
+/// Returns the requested changes, with the merge patch of structured data replaced by the merged value.
 fn laid_over(before: &Content, asked: ContentChanges) -> Result<ContentChanges, Error> {
     let patched = phi::patched(before.structured_data.as_ref(), asked.structured_data);
     Ok(ContentChanges {
@@ -97,7 +97,7 @@ fn laid_over(before: &Content, asked: ContentChanges) -> Result<ContentChanges, 
     })
 }
 
-/// Lays sections that are changed one by one into the members, or into the template's own. A section without text is
+/// Merges individually changed sections into the standard members or the template sections. A section without text is
 /// emptied.
 fn apply_section_edits(
     before: &Content,
@@ -141,7 +141,7 @@ pub(super) fn sign(report: &Report, sign: Sign, context: &Context) -> Result<Vec
     Ok(events)
 }
 
-/// Whether this signature would say what one by the same radiologist says already.
+/// Returns whether the signature repeats the current signature of the same radiologist.
 fn is_repeated_signature(report: &Report, sign: &Sign) -> Result<bool, Error> {
     let by_same = |version: &super::SignedVersion| {
         version.facts.signed_by_radiologist_id == sign.radiologist_id

@@ -1,4 +1,4 @@
-//! What may happen to a report.
+//! Events of a report.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,26 +12,26 @@ use crate::phi::PhiText;
 use crate::{domain_events, event_data_with_phi, event_data_without_phi};
 
 domain_events! {
-    /// What may happen to a report.
+    /// Events of a report.
     pub enum Event {
-        /// It was begun.
+        /// Draft created.
         Created(Box<Created>) = "RadiologyReport.Created" v 1,
-        /// Some of it changed.
+        /// Content or attributes changed.
         Updated(Box<Updated>) = "RadiologyReport.Updated" v 2,
-        /// What was written was released.
+        /// Content signed and released.
         Signed(Signed) = "RadiologyReport.Signed" v 1,
-        /// Something was added to what is final.
+        /// Addendum added to a final report.
         AddendumAdded(Box<AddendumAdded>) = "RadiologyReport.AddendumAdded" v 1,
-        /// Somebody has to be told.
+        /// Critical result raised; it must be communicated.
         CriticalResult(CriticalResult) = "RadiologyReport.CriticalResult" v 1,
-        /// Somebody was told.
+        /// Critical result communicated.
         CriticalResultCommunicated(CriticalResultCommunicated)
             = "RadiologyReport.CriticalResultCommunicated" v 1,
-        /// Nobody was told in time.
+        /// Communication deadline passed.
         CriticalResultOverdue(CriticalResultOverdue) = "RadiologyReport.CriticalResultOverdue" v 1,
-        /// A suggestion of an AI model was judged.
+        /// AI suggestion reviewed.
         AiSuggestionReviewed(AiSuggestionReviewed) = "RadiologyReport.AiSuggestionReviewed" v 1,
-        /// It was called off.
+        /// Cancelled.
         Cancelled(Cancelled) = "RadiologyReport.Cancelled" v 1,
     }
 }
@@ -39,93 +39,93 @@ domain_events! {
 /// `RadiologyReport.Created`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// Its id.
+    /// Report id.
     pub report_id: ReportId,
     /// Study.
     pub imaging_study_id: StudyId,
-    /// The order that the study answers.
+    /// Order that the study fulfils.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imaging_order_id: Option<OrderId>,
-    /// Whose study it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// Who writes.
+    /// Author.
     pub radiologist_id: PractitionerId,
-    /// What it was begun from.
+    /// Template of the report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_id: Option<TemplateId>,
-    /// `draft`: every report begins so.
+    /// `draft` for every new report.
     pub status: Status,
-    /// `false`: every report begins so.
+    /// `false` for every new report.
     pub critical_result: bool,
-    /// Start of the study.
+    /// Creation time of the draft.
     pub drafted_at: Timestamp,
-    /// Sealed at rest: what it says.
+    /// Content, sealed at rest.
     #[serde(skip)]
     pub phi: Option<AuthoredContent>,
 }
 
-/// `RadiologyReport.Updated`: what changed.
+/// `RadiologyReport.Updated`: changed members.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Updated {
-    /// Its id.
+    /// Report id.
     pub report_id: ReportId,
     /// Study.
     pub imaging_study_id: StudyId,
-    /// Whose study it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// Whose report it is from now on.
+    /// New responsible radiologist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub radiologist_id: Option<PractitionerId>,
-    /// Whether it is marked critical from now on.
+    /// Whether the report is marked critical from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub critical_result: Option<bool>,
-    /// Who wrote.
+    /// Editor.
     pub edited_by_radiologist_id: PractitionerId,
-    /// When.
+    /// Time of the edit.
     pub edited_at: Timestamp,
-    /// Whether what stands there now differs from what was signed.
+    /// Whether the current content differs from the signed content.
     pub unsigned_changes: bool,
-    /// Sealed at rest: what it says in other words.
+    /// Changed content, sealed at rest.
     #[serde(skip)]
     pub phi: Option<ContentEdit>,
 }
 
-/// `RadiologyReport.Signed`: everything that was written before it is released.
+/// `RadiologyReport.Signed`: releases all content of earlier versions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Signed {
-    /// Its id.
+    /// Report id.
     pub report_id: ReportId,
     /// Study.
     pub imaging_study_id: StudyId,
-    /// Whose study it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
     /// `preliminary` or `final`.
     pub status: Status,
-    /// Who signed.
+    /// Signatory.
     pub signed_by_radiologist_id: PractitionerId,
-    /// When.
+    /// Time of the signature.
     pub signed_at: Timestamp,
-    /// Over what is released; see `report/signature.rs`.
+    /// Digest over the released content; see `report/signature.rs`.
     pub sha256: ContentDigest,
-    /// Whether it is marked critical.
+    /// Whether the report is marked critical.
     pub critical_result: bool,
 }
 
 /// `RadiologyReport.AddendumAdded`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AddendumAdded {
-    /// The report's id.
+    /// Report id.
     pub report_id: ReportId,
     /// Study.
     pub imaging_study_id: StudyId,
-    /// Whose study it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// What it is without its words.
+    /// Attributes without the text.
     #[serde(flatten)]
     pub facts: AddendumRecord,
-    /// Over its words and facts.
+    /// Digest over text and attributes.
     pub sha256: ContentDigest,
-    /// Sealed at rest.
+    /// PHI, sealed at rest.
     #[serde(skip)]
     pub phi: Option<AddendumPhi>,
 }
@@ -133,30 +133,30 @@ pub struct AddendumAdded {
 /// The PHI of `RadiologyReport.AddendumAdded`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AddendumPhi {
-    /// What it says.
+    /// Text.
     pub content: PhiText,
 }
 
-/// `RadiologyReport.CriticalResult`: what notifies the ordering physician.
+/// `RadiologyReport.CriticalResult`: triggers the notification of the ordering physician.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CriticalResult {
-    /// The report's id.
+    /// Report id.
     pub report_id: ReportId,
     /// Study.
     pub imaging_study_id: StudyId,
-    /// Whose study it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// The order that the study answers.
+    /// Order that the study fulfils.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imaging_order_id: Option<OrderId>,
-    /// Who ordered.
+    /// Ordering practitioner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ordering_practitioner_id: Option<PractitionerId>,
-    /// When it was signed.
+    /// Time at which the result was raised.
     pub raised_at: Timestamp,
     /// Deadline for communicating the critical result.
     pub deadline: Timestamp,
-    /// Sealed at rest.
+    /// PHI, sealed at rest.
     #[serde(skip)]
     pub phi: Option<CriticalResultPhi>,
 }
@@ -164,7 +164,7 @@ pub struct CriticalResult {
 /// The PHI of `RadiologyReport.CriticalResult`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CriticalResultPhi {
-    /// What was signed as impression.
+    /// Signed impression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impression: Option<PhiText>,
 }
@@ -172,16 +172,16 @@ pub struct CriticalResultPhi {
 /// `RadiologyReport.CriticalResultCommunicated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CriticalResultCommunicated {
-    /// The report's id.
+    /// Report id.
     pub report_id: ReportId,
     /// Study.
     pub imaging_study_id: StudyId,
-    /// Whose study it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// What it is without its words.
+    /// Attributes without the text.
     #[serde(flatten)]
     pub facts: CommunicationRecord,
-    /// Sealed at rest.
+    /// PHI, sealed at rest.
     #[serde(skip)]
     pub phi: Option<CommunicationPhi>,
 }
@@ -189,9 +189,9 @@ pub struct CriticalResultCommunicated {
 /// The PHI of `RadiologyReport.CriticalResultCommunicated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommunicationPhi {
-    /// Who was told.
+    /// Recipient.
     pub recipient: PhiText,
-    /// More about it.
+    /// Additional information.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<PhiText>,
 }
@@ -199,34 +199,34 @@ pub struct CommunicationPhi {
 /// `RadiologyReport.CriticalResultOverdue`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CriticalResultOverdue {
-    /// The report's id.
+    /// Report id.
     pub report_id: ReportId,
     /// Study.
     pub imaging_study_id: StudyId,
-    /// Whose study it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// When somebody had to have been told.
+    /// Deadline that has passed.
     pub deadline: Timestamp,
 }
 
 /// `RadiologyReport.AiSuggestionReviewed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AiSuggestionReviewed {
-    /// The report's id.
+    /// Report id.
     pub report_id: ReportId,
     /// Study.
     pub imaging_study_id: StudyId,
-    /// Whose study it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// What was judged.
+    /// Reviewed output.
     pub output_id: AiOutputId,
-    /// How.
+    /// Decision.
     pub decision: Decision,
-    /// By whom.
+    /// Reviewer.
     pub reviewed_by_radiologist_id: PractitionerId,
-    /// When.
+    /// Time of the review.
     pub reviewed_at: Timestamp,
-    /// Sealed at rest.
+    /// PHI, sealed at rest.
     #[serde(skip)]
     pub phi: Option<ReviewPhi>,
 }
@@ -234,24 +234,24 @@ pub struct AiSuggestionReviewed {
 /// The PHI of `RadiologyReport.AiSuggestionReviewed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReviewPhi {
-    /// Why.
+    /// Reason.
     pub note: PhiText,
 }
 
 /// `RadiologyReport.Cancelled`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cancelled {
-    /// The report's id.
+    /// Report id.
     pub report_id: ReportId,
     /// Study.
     pub imaging_study_id: StudyId,
-    /// Whose study it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// Who cancelled.
+    /// Cancelling radiologist.
     pub cancelled_by_radiologist_id: PractitionerId,
-    /// When.
+    /// Time of the cancellation.
     pub cancelled_at: Timestamp,
-    /// Sealed at rest.
+    /// PHI, sealed at rest.
     #[serde(skip)]
     pub phi: Option<CancelledPhi>,
 }
@@ -259,7 +259,7 @@ pub struct Cancelled {
 /// The PHI of `RadiologyReport.Cancelled`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CancelledPhi {
-    /// Why.
+    /// Reason.
     pub cancellation_reason: PhiText,
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of a report.
+//! Application of events to the state of a report.
 
 use super::critical_result::{Communication, RaisedCriticalResult};
 use super::events::{
@@ -39,7 +39,7 @@ pub(super) fn evolve(state: Option<Report>, event: Event) -> Result<Report, Unex
     Ok(report)
 }
 
-/// The state after an event that is not the first; `None` where none of its kind can stand.
+/// Returns the state after an event that is not the first; `None` if the event is not possible in this state.
 fn evolve_existing(mut report: Report, event: Event) -> Option<Report> {
     report.facts += 1;
     match event {
@@ -60,7 +60,7 @@ fn evolve_existing(mut report: Report, event: Event) -> Option<Report> {
     Some(report)
 }
 
-/// A cancelled report begins anew; its earlier words are kept, and stand before the new beginning.
+/// Restarts a cancelled report. Its earlier content is retained under versions before the new `Created` event.
 fn restart_cancelled(report: Report, data: Created) -> Option<Report> {
     match report.status() {
         Status::Cancelled => Some(created(data, report.facts, report.phi)),

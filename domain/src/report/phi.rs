@@ -1,5 +1,5 @@
-//! A report's PHI, kept by the version of the fact that told it: what was signed and what was written since then are
-//! told apart by versions, and neither can take the other's place.
+//! A report's PHI, stored by the version of its event. Versions separate signed content from later edits; neither can
+//! replace the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -11,21 +11,21 @@ use super::content::AuthoredContent;
 use crate::json::{Members, read_members};
 use crate::phi::{Phi, PhiText};
 
-/// The PHI members of each of a report's facts that has any, by the fact's version in its stream.
+/// PHI members of each event that has any, by version in the stream.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReportPhi(BTreeMap<u64, Phi<Members>>);
 
-/// What was said to whom.
+/// Recipient and note of a communication.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct CommunicationText {
-    /// Who was told.
+    /// Recipient.
     pub recipient: PhiText,
-    /// More about it.
+    /// Additional information.
     pub note: Option<PhiText>,
 }
 
 impl ReportPhi {
-    /// From opened parts, as a row of a read model carries them.
+    /// Creates the PHI from opened parts, as stored in a read model row.
     pub fn from_parts(parts: impl IntoIterator<Item = (u64, Members)>) -> Self {
         let parts = parts.into_iter();
         Self(
@@ -41,7 +41,7 @@ impl ReportPhi {
         }
     }
 
-    /// What was written in these versions, later words over earlier ones.
+    /// Returns the content written in these versions; later values replace earlier ones.
     pub fn authored_at(&self, versions: RangeInclusive<u64>) -> AuthoredContent {
         if versions.is_empty() {
             return AuthoredContent::default();
@@ -51,18 +51,18 @@ impl ReportPhi {
         read_members(&laid_over).unwrap_or_default()
     }
 
-    /// What all facts' members take in memory, in bytes, roughly.
+    /// Returns the approximate memory size of the members of all events, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.0.values().map(weight).sum()
     }
 
-    /// The same of these versions.
+    /// Returns the approximate memory size of the members of these versions, in bytes.
     pub(super) fn bytes_of(&self, versions: &BTreeSet<u64>) -> usize {
         let parts = versions.iter().filter_map(|version| self.0.get(version));
         parts.map(weight).sum()
     }
 
-    /// All members of all facts, the latest on top, without those that were taken away.
+    /// Returns the members of all events; later values replace earlier ones, and removed members are left out.
     pub(super) fn merged(&self) -> Members {
         let parts = self.0.values().map(|map| map.expose().clone());
         let mut members: Members = parts.flatten().collect();
@@ -75,22 +75,22 @@ impl ReportPhi {
         value.read().ok()
     }
 
-    /// The words of the addendum of this version.
+    /// Returns the text of the addendum with this version.
     pub fn addendum(&self, version: u64) -> Option<PhiText> {
         self.member(version, "content")
     }
 
-    /// The words about the communication of this version.
+    /// Returns the text of the communication with this version.
     pub fn communication_text(&self, version: u64) -> Option<CommunicationText> {
         read_members(self.0.get(&version)?.expose()).ok()
     }
 
-    /// The note of this version.
+    /// Returns the note with this version.
     pub fn note(&self, version: u64) -> Option<PhiText> {
         self.member(version, "note")
     }
 
-    /// The reason of the cancellation of this version.
+    /// Returns the reason of the cancellation with this version.
     pub fn cancellation_reason(&self, version: u64) -> Option<PhiText> {
         self.member(version, "cancellation_reason")
     }

@@ -1,11 +1,11 @@
-//! What a signature is over.
+//! Content that a signature covers.
 //!
-//! The SHA-256 of one JSON object in [canonical form](crate::canonical_json). A report's has the members `report_id`,
-//! `imaging_study_id`, `patient_id`, `status` (`preliminary` or `final`, as it was signed), `signed_by_radiologist_id`,
-//! `signed_at`, `critical_result`, and, where they are there, `clinical_history`, `technique`, `findings`,
-//! `impression`, `sections` (the template's own: `[{code, text?}]`) and `structured_data`. An addendum's has
-//! `report_id`, `addendum_id`, `kind`, `content`, `added_by_radiologist_id`, `added_at`, and `critical_result` where it
-//! said so.
+//! The signature is the SHA-256 of one JSON object in [canonical form](crate::canonical_json). A report's object has
+//! the members `report_id`, `imaging_study_id`, `patient_id`, `status` (`preliminary` or `final`, as signed),
+//! `signed_by_radiologist_id`, `signed_at`, `critical_result`, and, if present, `clinical_history`, `technique`,
+//! `findings`, `impression`, `sections` (the template sections: `[{code, text?}]`) and `structured_data`. An addendum's
+//! object has `report_id`, `addendum_id`, `kind`, `content`, `added_by_radiologist_id`, `added_at`, and
+//! `critical_result` if the addendum states it.
 
 use serde::Serialize;
 
@@ -37,7 +37,7 @@ struct SignedAddendum<'a> {
     content: &'a PhiText,
 }
 
-/// Of a report with this content, released so.
+/// Returns the digest of a report with this content and signature record.
 pub(super) fn content_digest(
     report: &Report,
     release: &SignatureRecord,
@@ -55,7 +55,7 @@ pub(super) fn content_digest(
     })
 }
 
-/// Of an addendum with these words.
+/// Returns the digest of an addendum with this text.
 pub(super) fn addendum_digest(
     report_id: ReportId,
     addendum: &AddendumRecord,
@@ -69,21 +69,21 @@ pub(super) fn addendum_digest(
 }
 
 impl Report {
-    /// Whether the released content still is what was signed; `None` where nothing is released, or where the words
-    /// cannot be read any more.
+    /// Returns whether the released content matches the signature; `None` if nothing is released or the PHI is
+    /// unreadable.
     pub fn verify_signature(&self) -> Option<bool> {
         let release = self.signed_version()?;
         let content = self.released_content()?;
         Some(content_digest(self, &release.facts, &content) == release.sha256)
     }
 
-    /// Whether an addendum still says what was added; `None` where its words cannot be read any more.
+    /// Returns whether an addendum matches its digest; `None` if the PHI is unreadable.
     pub fn verify_addendum(&self, addendum: &Addendum) -> Option<bool> {
         let content = self.phi.as_ref()?.addendum(addendum.version)?;
         Some(addendum_digest(self.id(), &addendum.facts, &content) == addendum.sha256)
     }
 
-    /// What was signed last; `None` where nothing was, or where the words cannot be read any more.
+    /// Returns the last signed content; `None` if nothing was signed or the PHI is unreadable.
     pub fn released_content(&self) -> Option<Content> {
         let SignedVersion { version, .. } = self.signed_version()?;
         let phi = self.phi.as_ref()?;

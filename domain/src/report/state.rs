@@ -1,4 +1,4 @@
-//! A report as it is now.
+//! State of a report.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,199 +12,199 @@ use crate::ids::{
 };
 use crate::wire_enum;
 
-/// A report as it is now.
+/// State of a report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Study.
     pub imaging_study_id: StudyId,
-    /// The order that the study answered when the report was begun.
+    /// Order that the study fulfilled when the report was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imaging_order_id: Option<OrderId>,
-    /// Whose study it is.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// Whose report it is: who began it, or took over the draft.
+    /// Responsible radiologist: the creator, or the radiologist who took over the draft.
     pub radiologist_id: PractitionerId,
-    /// What it was begun from.
+    /// Template of the report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_id: Option<TemplateId>,
-    /// How far it is, with what belongs to that.
+    /// Lifecycle state.
     #[serde(flatten)]
     pub progress: Lifecycle,
-    /// Whether it is marked critical, signed or not.
+    /// Whether the report is marked critical, signed or not.
     pub critical_result: bool,
-    /// The version at which it was marked, or its result raised anew, from which on communications count.
+    /// Version at which the report was marked critical or its result was raised again; only later communications count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) critical_since: Option<u64>,
-    /// The critical result that was raised.
+    /// Raised critical result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub critical: Option<RaisedCriticalResult>,
-    /// Whether something was written that is not signed, after something that is.
+    /// Whether there are unsigned changes after a signature.
     pub unsigned_changes: bool,
-    /// Who was told, in order.
+    /// Communications, in order.
     pub communications: Vec<Communication>,
-    /// What was judged of the machine's suggestions; the latest judgement of each.
+    /// Latest review of each AI suggestion.
     pub ai_suggestions: Vec<Review>,
-    /// Who wrote last.
+    /// Last activity of a radiologist.
     pub last_activity: Activity,
-    /// The version of the `Created` that this report began with: more than 1 after a cancellation.
+    /// Version of the `Created` event of this report; above 1 if the report was recreated after a cancellation.
     pub(super) begun: u64,
-    /// The version of the last fact.
+    /// Version of the last event.
     pub(super) facts: u64,
-    /// `None` where it is sealed or erased.
+    /// `None` if sealed or erased.
     #[serde(skip)]
     pub phi: Option<ReportPhi>,
 }
 
-/// How far a report is.
+/// Lifecycle of a report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Lifecycle {
     /// Being written.
     Draft,
-    /// Released, to be signed once more.
+    /// Released; another signature is expected.
     Preliminary {
-        /// What was signed.
+        /// Signed version.
         release: SignedVersion,
     },
-    /// Released for good.
+    /// Released as final.
     Final {
-        /// What was signed.
+        /// Signed version.
         release: SignedVersion,
     },
-    /// Released for good, and added to.
+    /// Released as final, with addenda.
     Corrected {
-        /// What was signed.
+        /// Signed version.
         release: SignedVersion,
-        /// What was added, in order; at least one.
+        /// Addenda, in order; at least one.
         addenda: Vec<Addendum>,
     },
-    /// Called off.
+    /// Cancelled.
     Cancelled {
-        /// What had been signed as preliminary.
+        /// Version that was signed as preliminary.
         #[serde(skip_serializing_if = "Option::is_none")]
         release: Option<SignedVersion>,
-        /// The version of the cancellation.
+        /// Version of the cancellation.
         cancelled_in: u64,
     },
 }
 
-/// The name of a [`Lifecycle`] (FHIR DiagnosticReport.status; `draft` is FHIR's `registered` or `partial`).
+/// Name of a [`Lifecycle`] state (FHIR DiagnosticReport.status; `draft` is FHIR's `registered` or `partial`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Being written.
     Draft,
-    /// Released, to be signed once more.
+    /// Released; another signature is expected.
     Preliminary,
-    /// Released for good.
+    /// Released as final.
     Final,
-    /// Released for good, and added to.
+    /// Released as final, with addenda.
     Corrected,
-    /// Called off.
+    /// Cancelled.
     Cancelled,
 }
 
-/// What was signed: everything that was written up to a version.
+/// Signed content: all content written up to a version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SignedVersion {
-    /// The signature's version in the stream. What was written before it is signed, what comes after it is not.
+    /// Version of the signature in the stream. Content of earlier versions is signed, content of later versions is not.
     pub version: u64,
-    /// Who, when, as what.
+    /// Signatory, time and status.
     #[serde(flatten)]
     pub facts: SignatureRecord,
-    /// Over the content and the facts; see `report/signature.rs`.
+    /// Digest over content and record; see `report/signature.rs`.
     pub sha256: ContentDigest,
 }
 
-/// A signature without what it is over.
+/// Signature without the signed content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignatureRecord {
-    /// As what it was signed: preliminary or final.
+    /// Status of the signature: preliminary or final.
     #[serde(rename = "signed_as")]
     pub status: Status,
-    /// Who signed.
+    /// Signatory.
     pub signed_by_radiologist_id: PractitionerId,
-    /// When.
+    /// Time of the signature.
     pub signed_at: Timestamp,
-    /// Whether it was marked critical.
+    /// Whether the report was marked critical.
     #[serde(rename = "signed_critical_result")]
     pub critical_result: bool,
 }
 
-/// What was added to a final report.
+/// Addendum to a final report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Addendum {
-    /// Its version in the stream, by which its words are found.
+    /// Version in the stream, which identifies the text in [`ReportPhi`].
     pub version: u64,
-    /// What it is without its words.
+    /// Attributes without the text.
     #[serde(flatten)]
     pub facts: AddendumRecord,
-    /// Over its words and facts.
+    /// Digest over text and attributes.
     pub sha256: ContentDigest,
 }
 
-/// An addendum without its words.
+/// Addendum without its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddendumRecord {
-    /// Its id.
+    /// Addendum id.
     pub addendum_id: AddendumId,
-    /// What it is.
+    /// Kind of addendum.
     pub kind: AddendumKind,
-    /// Who added it.
+    /// Author.
     pub added_by_radiologist_id: PractitionerId,
-    /// When.
+    /// Time of the addendum.
     pub added_at: Timestamp,
-    /// Whether the result is critical by now, where it says so.
+    /// Whether the result is critical from now on; `None` if the addendum does not state it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub critical_result: Option<bool>,
 }
 
-/// What an addendum is to what was signed.
+/// Kind of an addendum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AddendumKind {
-    /// It says more.
+    /// Additional information.
     #[default]
     Addition,
-    /// It says what was wrong.
+    /// Correction of an error.
     Correction,
-    /// It says something else.
+    /// Change of the content.
     Amendment,
 }
 
-/// What was judged of one suggestion.
+/// Latest review of one AI suggestion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
-    /// The version of the judgement, by which its note is found.
+    /// Version of the review, which identifies its note.
     pub version: u64,
-    /// What was judged.
+    /// Reviewed output.
     pub output_id: AiOutputId,
-    /// How.
+    /// Decision.
     pub decision: Decision,
-    /// By whom.
+    /// Reviewer.
     pub reviewed_by_radiologist_id: PractitionerId,
-    /// When.
+    /// Time of the review.
     pub reviewed_at: Timestamp,
 }
 
-/// What became of a suggestion.
+/// Decision on an AI suggestion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// Taken as it is.
+    /// Accepted unchanged.
     Accepted,
-    /// Not taken.
+    /// Rejected.
     Rejected,
-    /// Taken in other words.
+    /// Accepted with changes.
     Modified,
 }
 
-/// Who did something to the report last, and when.
+/// Last activity on a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
-    /// Who.
+    /// Radiologist.
     pub radiologist: PractitionerId,
-    /// When.
+    /// Time of the activity.
     pub at: Timestamp,
 }
 
@@ -216,7 +216,7 @@ wire_enum! {
 }
 
 impl Lifecycle {
-    /// Its name.
+    /// Returns the status.
     pub const fn status(&self) -> Status {
         match self {
             Self::Draft => Status::Draft,
@@ -229,17 +229,17 @@ impl Lifecycle {
 }
 
 impl Report {
-    /// Its id.
+    /// Returns the report id.
     pub fn id(&self) -> ReportId {
         ReportId::derive(self.imaging_study_id)
     }
 
-    /// How far it is.
+    /// Returns the status.
     pub const fn status(&self) -> Status {
         self.progress.status()
     }
 
-    /// What was signed last.
+    /// Returns the last signed version.
     pub const fn signed_version(&self) -> Option<&SignedVersion> {
         match &self.progress {
             Lifecycle::Draft => None,
@@ -250,7 +250,7 @@ impl Report {
         }
     }
 
-    /// What was added, in order.
+    /// Returns the addenda, in order.
     pub fn addenda(&self) -> &[Addendum] {
         match &self.progress {
             Lifecycle::Corrected { addenda, .. } => addenda,
@@ -261,7 +261,7 @@ impl Report {
         }
     }
 
-    /// The version of the cancellation.
+    /// Returns the version of the cancellation.
     pub(super) const fn cancelled_in(&self) -> Option<u64> {
         match &self.progress {
             Lifecycle::Cancelled { cancelled_in, .. } => Some(*cancelled_in),
@@ -272,13 +272,13 @@ impl Report {
         }
     }
 
-    /// Everything that is written, signed or not; `None` where the words cannot be read any more.
+    /// Returns all content, signed or not; `None` if the PHI is unreadable.
     pub fn authored_content(&self) -> Option<AuthoredContent> {
         let phi = self.phi.as_ref()?;
         Some(phi.authored_at(self.begun..=self.facts))
     }
 
-    /// Whether the released report is critical, as those see it who see released content only.
+    /// Returns whether the released report is critical, as shown to callers without draft access.
     pub fn released_critical_result(&self) -> Option<bool> {
         match &self.progress {
             Lifecycle::Draft => None,

@@ -141,7 +141,7 @@ fn cancel() -> Command {
     })
 }
 
-/// The events that these commands lead to, one after the other; each has to be accepted.
+/// Returns the events of these commands in order; every command must be accepted.
 fn after(commands: impl IntoIterator<Item = Command>) -> Vec<Event> {
     let mut events = Vec::new();
     let mut state = None;
@@ -163,7 +163,7 @@ fn names(events: &[Event]) -> Vec<&'static str> {
     events.iter().map(name).collect()
 }
 
-/// What one more command leads to, by the names of the events.
+/// Returns the event names of one more command.
 fn leads_to(commands: impl IntoIterator<Item = Command>, last: Command) -> Vec<&'static str> {
     let state = a_report(commands);
     names(&Report::decide(Some(&state), last, &context()).unwrap())
@@ -179,7 +179,7 @@ fn all_in(status: Status) -> Vec<Command> {
     }
 }
 
-/// As a read model holds it: the document without PHI, and the sealed parts by version.
+/// Returns the report as a read model stores it: the document without PHI, and the sealed parts by version.
 fn through_a_row(events: &[Event]) -> Report {
     let bare = events.iter().map(|event| {
         let payload = event.payload().unwrap();

@@ -1,4 +1,4 @@
-//! The words that a report begins with.
+//! Default text of a new report.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,35 +10,35 @@ use crate::json::{Json, Kind, kind, members_in, text};
 use crate::report::{InvalidSectionCode, SectionCode};
 use crate::text::{Text, TextError};
 
-/// One text, which is the findings; or texts by section. A section may begin empty: it is there to be filled.
+/// Default text: one text for the findings, or texts by section. A section without text is empty and to be filled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum DefaultText {
-    /// The findings.
+    /// Text for the findings.
     Findings(Text),
-    /// By section: the report's own four, and whatever the template adds.
+    /// Text by section: the four standard sections and template sections.
     BySection(BTreeMap<SectionCode, Option<Text>>),
 }
 
-/// The most sections that a template may have.
+/// Maximum number of sections per template.
 const MAX_SECTIONS: usize = 64;
 
-/// Why a value is no default text.
+/// Reasons why a value is not a default text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DefaultTextError {
-    /// Another JSON type.
+    /// Wrong JSON type.
     #[error("must be a string, or an object of strings keyed by section")]
     WrongType,
-    /// A name that no section can have.
+    /// Invalid section code.
     #[error(transparent)]
     Section(#[from] InvalidSectionCode),
-    /// A text that cannot be kept.
+    /// Text that cannot be stored.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// Half of a surrogate pair, which is no character.
+    /// Lone surrogate, which is not a character.
     #[error("must not hold a lone surrogate")]
     LoneSurrogate,
-    /// More than a report is read with.
+    /// More than 64 sections.
     #[error("must not have more than 64 sections")]
     TooMany,
 }
@@ -46,17 +46,17 @@ pub enum DefaultTextError {
 /// A merge patch (RFC 7396) of a [`DefaultText`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DefaultTextPatch {
-    /// The findings, instead of whatever there was.
+    /// New findings; replaces any existing default text.
     Findings(Text),
-    /// Changes by section. A blank text is a section that begins empty; `null` takes the section away.
+    /// Changes by section. A blank text makes an empty section; `null` removes the section.
     BySection(BTreeMap<SectionCode, Change<Option<Text>>>),
 }
 
 impl DefaultText {
-    /// A text, or an object whose members are texts; null and blank ones are sections without a text.
+    /// Parses a text, or an object whose members are texts; null and blank members are sections without text.
     ///
     /// # Errors
-    /// [`DefaultTextError`] says what is wrong.
+    /// [`DefaultTextError`] if the value is invalid.
     pub fn parse(json: &Json) -> Result<Self, DefaultTextError> {
         match DefaultTextPatch::parse(json)? {
             DefaultTextPatch::Findings(text) => Ok(Self::Findings(text)),
@@ -70,10 +70,10 @@ impl DefaultText {
 }
 
 impl DefaultTextPatch {
-    /// A text, or an object whose members are texts or null.
+    /// Parses a text, or an object whose members are texts or null.
     ///
     /// # Errors
-    /// [`DefaultTextError`] says what is wrong.
+    /// [`DefaultTextError`] if the value is invalid.
     pub fn parse(json: &Json) -> Result<Self, DefaultTextError> {
         let members = match kind(json.as_str()) {
             Kind::Text => return Ok(Self::Findings(Text::parse(characters(json.as_str())?)?)),
@@ -91,10 +91,10 @@ impl DefaultTextPatch {
             .map(Self::BySection)
     }
 
-    /// The whole, with the sections that the template has already where the patch does not name them.
+    /// Returns the complete default text: existing sections are retained unless the patch names them.
     ///
     /// # Errors
-    /// [`DefaultTextError::TooMany`].
+    /// [`DefaultTextError::TooMany`] if the result has more than 64 sections.
     pub fn laid_over(self, before: Option<&DefaultText>) -> Result<DefaultText, DefaultTextError> {
         let changes = match self {
             Self::Findings(text) => return Ok(DefaultText::Findings(text)),

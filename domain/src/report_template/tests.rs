@@ -114,7 +114,7 @@ fn fits_where_modality_and_body_part_are_the_same_or_not_said() {
     assert!(any.applies_to(Some(&mr), Some(&chest)));
 }
 
-/// `eq_ignore_ascii_case` told these apart, and padding too.
+/// `eq_ignore_ascii_case` treats these as different, because of non-ASCII letters and padding.
 #[test]
 fn fits_a_body_part_in_any_case_and_with_any_padding() {
     let skull = ReportTemplate {

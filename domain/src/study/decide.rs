@@ -1,4 +1,4 @@
-//! What a study does when asked.
+//! Decisions of a study.
 
 mod additions;
 
@@ -14,7 +14,7 @@ use crate::phi::Patient;
 use crate::time::Timestamp;
 use additions::{MergedSeries, StudyAdditions};
 
-/// Whose events these are.
+/// Study and patient of the events.
 #[derive(Debug, Clone, Copy)]
 struct StudyRef {
     study_id: StudyId,
@@ -153,7 +153,7 @@ pub(super) fn update(
     Ok([changed, linked, archived].into_iter().flatten().collect())
 }
 
-/// The system's own link: the first order that fits stays.
+/// Links the study to an order on behalf of the system: the first matching order is retained.
 pub(super) fn link(study: &Study, order_id: OrderId, context: &Context) -> Vec<Event> {
     let named = Some(ReferencedOrder::SamePatient(order_id));
     let whose = StudyRef::from_context(study, context);
@@ -168,8 +168,8 @@ pub(super) fn mark_conflict(study: &Study, order_id: OrderId, context: &Context)
     event.into_iter().collect()
 }
 
-/// What an order that the study names comes to. A link that stands is not touched, nor is an order linked again that a
-/// person parted the study from.
+/// Returns the event for an order that the study refers to. An existing link is unchanged, and an order that a person
+/// unlinked from the study is not linked again.
 fn link_referenced_order(
     linking: OrderLink,
     parted_from: Option<OrderId>,
@@ -207,7 +207,7 @@ impl ReferencedOrder {
     }
 }
 
-/// A person's word counts above a link that stands.
+/// Applies a manual link change, which takes precedence over an existing link.
 fn resolve_conflict(
     linking: OrderLink,
     order: Change<ReferencedOrder>,
@@ -247,7 +247,7 @@ fn linked(imaging_order_id: OrderId, link: LinkKind, whose: StudyRef) -> Event {
     })
 }
 
-/// What a sync changes of the study's own members.
+/// Returns the changes of a sync to the study's attributes.
 fn changed_details(study: &Study, told: Details, whose: StudyRef) -> Updated {
     let known = &study.details;
     Updated {
@@ -261,7 +261,7 @@ fn changed_details(study: &Study, told: Details, whose: StudyRef) -> Updated {
     }
 }
 
-/// What a person changes of it. Nobody states fewer than are listed.
+/// Returns the manual changes to the study. A stated number is never below the listed number.
 fn stated_changes(study: &Study, update: &Update, whose: StudyRef) -> Updated {
     let content = &study.content;
     let series = update.number_of_series;
@@ -308,12 +308,12 @@ fn non_empty(updated: Updated) -> Option<Event> {
     (updated != empty_update(whose)).then(|| Event::Updated(Box::new(updated)))
 }
 
-/// What was told, where it is something else than what is known.
+/// Returns the reported value, if it differs from the known one.
 fn if_changed<T: PartialEq>(told: Option<T>, known: Option<&T>) -> Option<T> {
     told.filter(|value| Some(value) != known)
 }
 
-/// The patient's data as they are after a sync that says some of them. PHI that is erased cannot differ.
+/// Returns the complete patient demographics, if a sync reports different ones. Erased PHI never changes.
 fn changed_patient(study: &Study, told: Option<Patient>) -> Option<UpdatedPhi> {
     let known = study.phi.as_ref()?.patient.as_ref();
     let told = told.filter(|told| !told.is_empty())?.or(known);
@@ -339,8 +339,8 @@ fn check_time_order_after(study: &Study, updated: &Updated) -> Result<(), Error>
     }
 }
 
-/// What an archive says, without a time by which the study would end before it starts: the end, and the start too where
-/// it lies after the end that is known.
+/// Removes reported times by which the study would end before it starts: the end, and also a start that is after the
+/// known end.
 fn with_possible_times(mut told: Details, known: Option<&Details>) -> Details {
     let (started_at, ended_at) = known.map_or((None, None), |details| {
         (details.started_at, details.ended_at)

@@ -1,4 +1,4 @@
-//! What may happen to a study, and what becomes of it.
+//! Events of a study, and their application to its state.
 
 use std::sync::Arc;
 
@@ -18,21 +18,21 @@ use crate::url::HttpUrl;
 use crate::{domain_events, event_data_with_phi, event_data_without_phi};
 
 domain_events! {
-    /// What may happen to a study.
+    /// Events of a study.
     pub enum Event {
-        /// Its archive told of it for the first time.
+        /// First reported by the PACS.
         Available(Box<Available>) = "ImagingStudy.Available" v 1,
-        /// Some of it changed.
+        /// Attributes or series changed.
         Updated(Box<Updated>) = "ImagingStudy.Updated" v 2,
-        /// It was linked with an order, or could not be.
+        /// Linked to an order, or in conflict with one.
         Linked(Linked) = "ImagingStudy.Linked" v 1,
-        /// A person took its order away.
+        /// Link or conflict removed by a person.
         Unlinked(Unlinked) = "ImagingStudy.Unlinked" v 1,
-        /// Series were added.
+        /// Series added.
         SeriesAdded(SeriesAdded) = "ImagingStudy.SeriesAdded" v 1,
-        /// Instances were added.
+        /// Instances added.
         InstancesAdded(InstancesAdded) = "ImagingStudy.InstancesAdded" v 1,
-        /// It was put away.
+        /// Archived.
         Archived(Archived) = "ImagingStudy.Archived" v 1,
     }
 }
@@ -40,16 +40,16 @@ domain_events! {
 /// `ImagingStudy.Available`: the study without series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Available {
-    /// Its id.
+    /// Study id.
     pub study_id: StudyId,
     /// Patient.
     pub patient_id: PatientId,
-    /// What its archive says of it.
+    /// Attributes reported by the PACS.
     #[serde(flatten)]
     pub details: Details,
-    /// `available`: every study begins so.
+    /// `available` for every new study.
     pub status: Status,
-    /// Sealed at rest.
+    /// PHI, sealed at rest.
     #[serde(skip)]
     pub phi: Option<AvailablePhi>,
 }
@@ -62,45 +62,45 @@ pub struct AvailablePhi {
     pub patient: Option<Patient>,
 }
 
-/// `ImagingStudy.Updated`: what changed. Many series are split over several, as in [`InstancesAdded`]; the number of
-/// instances stands in the last.
+/// `ImagingStudy.Updated`: changed attributes. Changes of many series are split over several events, as in
+/// [`InstancesAdded`]; the last event has the number of instances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Updated {
-    /// Its id.
+    /// Study id.
     pub study_id: StudyId,
     /// Patient.
     pub patient_id: PatientId,
-    /// A new modality.
+    /// New modality.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modality_code: Option<ModalityCode>,
-    /// A new accession number.
+    /// New accession number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accession_number: Option<AccessionNumber>,
-    /// A new body part.
+    /// New body part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_part: Option<BodyPart>,
-    /// A new description.
+    /// New description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
-    /// A new start.
+    /// New start time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// A new end.
+    /// New end time.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub ended_at: Change<Timestamp>,
-    /// The number of series after it.
+    /// Number of series after the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number_of_series: Option<u32>,
-    /// The number of instances after it.
+    /// Number of instances after the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number_of_instances: Option<u32>,
-    /// A new link to its images.
+    /// New viewer URL.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub viewer_url: Change<HttpUrl>,
-    /// Series of which something changed.
+    /// Changed series.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub series: Vec<SeriesChange>,
-    /// Sealed at rest.
+    /// PHI, sealed at rest.
     #[serde(skip)]
     pub phi: Option<UpdatedPhi>,
 }
@@ -108,119 +108,119 @@ pub struct Updated {
 /// The PHI of `ImagingStudy.Updated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UpdatedPhi {
-    /// Who the patient is, as a whole.
+    /// Complete patient demographics.
     pub patient: Patient,
 }
 
-/// What changed of a series; what is `None` stays.
+/// Changes of a series; `None` means unchanged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeriesChange {
-    /// Its id.
+    /// Series id.
     pub series_id: SeriesId,
-    /// A new number.
+    /// New series number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series_number: Option<i32>,
-    /// A new body part.
+    /// New body part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_part: Option<BodyPart>,
-    /// A new modality.
+    /// New modality.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modality_code: Option<ModalityCode>,
-    /// The number of its instances after it.
+    /// Number of instances after the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number_of_instances: Option<u32>,
-    /// A new description.
+    /// New description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
 }
 
-/// `ImagingStudy.Linked`: it was linked with an order, or the order it names is another patient's.
+/// `ImagingStudy.Linked`: the study was linked to an order, or the referenced order belongs to another patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Linked {
-    /// Its id.
+    /// Study id.
     pub study_id: StudyId,
     /// Patient.
     pub patient_id: PatientId,
-    /// Which.
+    /// Kind of link.
     pub link: LinkKind,
-    /// The order.
+    /// Order.
     pub imaging_order_id: OrderId,
 }
 
-/// What an order is to a study that names it.
+/// Relation of an order to a study that refers to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkKind {
-    /// The one it answers.
+    /// Order that the study fulfils.
     Linked,
-    /// One of another patient, which it cannot answer.
+    /// Order of another patient, which the study cannot fulfil.
     Conflict,
 }
 
-/// `ImagingStudy.Unlinked`: it answers no order any more, or its conflict with one is settled.
+/// `ImagingStudy.Unlinked`: the study no longer fulfils an order, or its link conflict is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unlinked {
-    /// Its id.
+    /// Study id.
     pub study_id: StudyId,
     /// Patient.
     pub patient_id: PatientId,
-    /// The order that it was linked to, or in conflict with.
+    /// Order that was linked or in conflict.
     pub imaging_order_id: OrderId,
 }
 
 /// `ImagingStudy.SeriesAdded`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeriesAdded {
-    /// The study's id.
+    /// Study id.
     pub study_id: StudyId,
     /// Patient.
     pub patient_id: PatientId,
-    /// The series that are new.
+    /// New series.
     pub series: Vec<AddedSeries>,
-    /// The study's number of series after it.
+    /// Number of series of the study after the event.
     pub number_of_series: u32,
-    /// The study's number of instances after it.
+    /// Number of instances of the study after the event.
     pub number_of_instances: u32,
 }
 
-/// A new series. Its number of instances is what was stated.
+/// New series. Its number of instances is the stated number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AddedSeries {
-    /// Its id.
+    /// Series id.
     pub series_id: SeriesId,
-    /// What is said of it.
+    /// Attributes reported by the PACS.
     #[serde(flatten)]
     pub facts: SeriesAttributes,
 }
 
-/// `ImagingStudy.InstancesAdded`. Many are split over several, so that each is well below 256 KiB.
+/// `ImagingStudy.InstancesAdded`. Many instances are split over several events, each well below 256 KiB.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstancesAdded {
-    /// The study's id.
+    /// Study id.
     pub study_id: StudyId,
     /// Patient.
     pub patient_id: PatientId,
-    /// The instances that are new, by series.
+    /// New instances by series.
     pub series: Vec<SeriesInstances>,
-    /// The study's number of instances after it.
+    /// Number of instances of the study after the event.
     pub number_of_instances: u32,
 }
 
-/// A series' new instances.
+/// New instances of a series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeriesInstances {
-    /// The series' id.
+    /// Series id.
     pub series_id: SeriesId,
-    /// The series' number of instances after it.
+    /// Number of instances of the series after the event.
     pub number_of_instances: u32,
-    /// The instances.
+    /// New instances.
     pub instances: Vec<AddedInstance>,
 }
 
-/// A new instance.
+/// New instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AddedInstance {
-    /// Its id.
+    /// Instance id.
     pub instance_id: InstanceId,
     /// SOP Instance UID (0008,0018).
     pub sop_instance_uid: Uid,
@@ -242,7 +242,7 @@ impl AddedInstance {
         }
     }
 
-    /// What is said of it.
+    /// Returns the attributes of the instance.
     pub fn facts(self) -> InstanceAttributes {
         InstanceAttributes {
             sop_instance_uid: self.sop_instance_uid,
@@ -253,7 +253,7 @@ impl AddedInstance {
 }
 
 impl SeriesChange {
-    /// Lays what changed over what was.
+    /// Applies the change to the attributes.
     pub fn apply(&self, facts: &mut SeriesAttributes) {
         let change = self.clone();
         facts.series_number = change.series_number.or(facts.series_number);
@@ -267,7 +267,7 @@ impl SeriesChange {
 /// `ImagingStudy.Archived`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Archived {
-    /// Its id.
+    /// Study id.
     pub study_id: StudyId,
     /// Patient.
     pub patient_id: PatientId,

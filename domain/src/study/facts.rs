@@ -1,4 +1,4 @@
-//! What is said of a study, of its series and of their instances (DICOM PS3.3 C.7.2.1, C.7.3.1, C.12.1).
+//! Attributes of studies, series and instances (DICOM PS3.3 C.7.2.1, C.7.3.1, C.12.1).
 
 use serde::{Deserialize, Serialize};
 
@@ -9,12 +9,12 @@ use crate::ids::{PacsEndpointId, SeriesId, StudyId};
 use crate::text::Text;
 use crate::time::Timestamp;
 
-/// What an archive says of a study (DICOM General Study Module, PS3.3 C.7.2.1).
+/// Attributes of a study reported by a PACS (DICOM General Study Module, PS3.3 C.7.2.1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Details {
-    /// Where it came from first.
+    /// PACS endpoint that first reported the study.
     pub pacs_endpoint_id: PacsEndpointId,
-    /// That endpoint's code, which never changes.
+    /// Code of the endpoint; never changes.
     pub pacs_endpoint_code: PacsEndpointCode,
     /// Study Instance UID (0020,000D).
     pub study_instance_uid: Uid,
@@ -23,7 +23,7 @@ pub struct Details {
     pub accession_number: Option<AccessionNumber>,
     /// Modality (0008,0060).
     pub modality_code: ModalityCode,
-    /// Body Part Examined (0018,0015), or the house's own word.
+    /// Body Part Examined (0018,0015), or a local term.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_part: Option<BodyPart>,
     /// Study Description (0008,1030).
@@ -32,22 +32,22 @@ pub struct Details {
     /// Study Date and Time (0008,0020 and 0008,0030).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// When the last image was made.
+    /// Time of the last image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
 }
 
-/// A series as a resource: what one acquisition made (PS3.3 C.7.3.1).
+/// Series resource: the result of one acquisition (PS3.3 C.7.3.1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Series {
-    /// Its study.
+    /// Study of the series.
     pub imaging_study_id: StudyId,
-    /// What is said of it.
+    /// Attributes.
     #[serde(flatten)]
     pub facts: SeriesAttributes,
 }
 
-/// What is said of a series.
+/// Attributes of a series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeriesAttributes {
     /// Series Instance UID (0020,000E).
@@ -55,13 +55,13 @@ pub struct SeriesAttributes {
     /// Series Number (0020,0011).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series_number: Option<i32>,
-    /// Body Part Examined (0018,0015), or the house's own word.
+    /// Body Part Examined (0018,0015), or a local term.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_part: Option<BodyPart>,
     /// Modality (0008,0060).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modality_code: Option<ModalityCode>,
-    /// The larger of what was stated and what is listed; absent where neither is.
+    /// Larger of the stated and the listed number; absent if neither exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number_of_instances: Option<u32>,
     /// Series Description (0008,103E).
@@ -69,19 +69,19 @@ pub struct SeriesAttributes {
     pub description: Option<Text>,
 }
 
-/// An instance as a resource: one image, or another object (PS3.3 C.12.1).
+/// Instance resource: one image or another object (PS3.3 C.12.1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
-    /// Its series.
+    /// Series of the instance.
     pub imaging_series_id: SeriesId,
-    /// The series' study.
+    /// Study of the series.
     pub imaging_study_id: StudyId,
-    /// What is said of it.
+    /// Attributes.
     #[serde(flatten)]
     pub facts: InstanceAttributes,
 }
 
-/// What is said of an instance.
+/// Attributes of an instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstanceAttributes {
     /// SOP Instance UID (0008,0018).

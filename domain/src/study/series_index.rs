@@ -1,4 +1,4 @@
-//! A study's series and instances, as far as decisions need them.
+//! Index of a study's series and instances, as far as decisions need them.
 
 use std::collections::BTreeMap;
 
@@ -8,33 +8,33 @@ use crate::body_part::BodyPart;
 use crate::ids::{InstanceId, SeriesId};
 use crate::text::Text;
 
-/// Which series a study has, and which instances each.
+/// Series of a study, and the instances of each.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SeriesIndex {
     series: BTreeMap<SeriesId, IndexedSeries>,
 }
 
-/// One series.
+/// Series with the ids of its instances.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IndexedSeries {
-    /// What is said of it; the number of instances is the larger of stated and listed.
+    /// Attributes; the number of instances is the larger of the stated and the listed number.
     pub facts: SeriesAttributes,
-    /// In order of their ids.
+    /// Instance ids in ascending order.
     instances: Vec<InstanceId>,
 }
 
 impl SeriesIndex {
-    /// A series, where it is known.
+    /// Returns a series, if it exists.
     pub fn series(&self, id: SeriesId) -> Option<&IndexedSeries> {
         self.series.get(&id)
     }
 
-    /// How many series are listed.
+    /// Returns the number of listed series.
     pub fn number_of_series(&self) -> u32 {
         count(self.series.len())
     }
 
-    /// How many instances there are: of each series the larger of stated and listed.
+    /// Returns the number of instances: the sum over all series of the larger of the stated and the listed number.
     pub fn number_of_instances(&self) -> u32 {
         let numbers = self.series.values();
         numbers
@@ -42,7 +42,7 @@ impl SeriesIndex {
             .fold(0, u32::saturating_add)
     }
 
-    /// What it takes in memory, in bytes, roughly.
+    /// Returns the approximate memory size in bytes.
     pub(super) fn weight(&self) -> usize {
         let series = self.series.values().map(IndexedSeries::weight);
         size_of::<Self>() + series.sum::<usize>()
@@ -77,25 +77,24 @@ impl SeriesIndex {
 }
 
 impl IndexedSeries {
-    /// Whether the instance is listed.
+    /// Returns whether the instance is listed.
     pub fn has(&self, id: InstanceId) -> bool {
         self.instances.binary_search(&id).is_ok()
     }
 
-    /// Lists more instances, in time that follows from their number and not from how many there are, but for moving
-    /// those.
+    /// Adds instances. The cost depends on the number of new instances, except for moving the existing ones.
     fn list(&mut self, more: impl Iterator<Item = InstanceId>) {
         let known = self.instances.len();
         self.instances.extend(more);
         let (known, new) = self.instances.split_at_mut(known);
         new.sort_unstable();
         if new.first().is_some_and(|first| known.last() > Some(first)) {
-            // Two runs, which a stable sort merges.
+            // A stable sort merges the two sorted runs.
             self.instances.sort();
         }
     }
 
-    /// With its place in the tree, whose nodes are full to two thirds as a rule.
+    /// Returns the memory size in bytes, including the B-tree entry; B-tree nodes are usually two thirds full.
     fn weight(&self) -> usize {
         let place = size_of::<(SeriesId, Self)>() * 3 / 2;
         let uid = self.facts.series_instance_uid.as_str().len();
@@ -103,18 +102,18 @@ impl IndexedSeries {
         place + uid + words + self.instances.capacity() * size_of::<InstanceId>()
     }
 
-    /// The number of instances with so many more listed.
+    /// Returns the number of instances after `more` have been listed.
     pub(super) fn number_with(&self, more: usize) -> u32 {
         max_of_stated_and_listed(self.facts.number_of_instances, self.instances.len() + more)
     }
 
-    /// The number of instances where so many are stated.
+    /// Returns the number of instances if `stated` is stated.
     pub(super) fn number_where_stated(&self, stated: u32) -> u32 {
         max_of_stated_and_listed(Some(stated), self.instances.len())
     }
 }
 
-/// The larger of what is stated and what is listed.
+/// Returns the larger of the stated and the listed number.
 pub(super) fn max_of_stated_and_listed(stated: Option<u32>, listed: usize) -> u32 {
     stated.unwrap_or(0).max(count(listed))
 }
@@ -123,17 +122,17 @@ fn count(listed: usize) -> u32 {
     u32::try_from(listed).unwrap_or(u32::MAX)
 }
 
-/// The bytes that a series takes in an event, roughly and rather more.
+/// Estimates the size of a series in an event, in bytes; rather too large than too small.
 pub(super) fn estimated_series_bytes(facts: &SeriesAttributes) -> usize {
     estimated_attribute_bytes(facts.body_part.as_ref(), facts.description.as_ref())
 }
 
-/// The same of a series that changed.
+/// Estimates the size of a changed series in an event, in bytes.
 pub(super) fn estimated_change_bytes(change: &SeriesChange) -> usize {
     estimated_attribute_bytes(change.body_part.as_ref(), change.description.as_ref())
 }
 
-/// The same of all that changed of a study, but for its patient's data.
+/// Estimates the size of all changes of a study in an event, in bytes, without patient demographics.
 pub(super) fn estimated_update_bytes(updated: &Updated) -> usize {
     let of_series = updated.series.iter().map(estimated_change_bytes);
     estimated_attribute_bytes(updated.body_part.as_ref(), updated.description.as_ref())
@@ -149,7 +148,7 @@ fn estimated_attribute_bytes(body_part: Option<&BodyPart>, description: Option<&
     256 + bytes.map(escaped_len).sum::<usize>()
 }
 
-/// The bytes that a byte of a text takes in JSON (RFC 8259, section 7).
+/// Returns the number of bytes that a byte of text takes in JSON (RFC 8259, section 7).
 const fn escaped_len(byte: u8) -> usize {
     match byte {
         b'"' | b'\\' => 2,
@@ -158,7 +157,7 @@ const fn escaped_len(byte: u8) -> usize {
     }
 }
 
-/// The bytes that an instance takes in an event, roughly and rather more.
+/// Estimates the size of an instance in an event, in bytes; rather too large than too small.
 pub(super) fn estimated_instance_bytes(added: &AddedInstance) -> usize {
     let class = added
         .sop_class_uid

@@ -184,7 +184,7 @@ fn archived() -> Event {
     })
 }
 
-/// A study of which this is known.
+/// A study with these past events.
 fn past(events: impl IntoIterator<Item = Event>) -> Given<Study> {
     given(events)
 }
@@ -198,7 +198,7 @@ fn with_an_image() -> Given<Study> {
     ])
 }
 
-/// The row of a read model folds from its document, which knows nothing of series and instances.
+/// A read model folds events into its document, which has no series and instances.
 #[test]
 fn the_document_after_every_event_is_that_of_the_whole_fold() {
     let history = [

@@ -1,4 +1,4 @@
-//! What a worklist item does when asked.
+//! Decisions of a worklist item.
 
 use super::{
     AiContribution, Assignment, Attention, Authority, Claim, Claimed, Command, Created, CreatedPhi,
@@ -34,7 +34,7 @@ pub(super) fn create(
     }))])
 }
 
-/// Everything but creation.
+/// Decides every command except the first creation.
 pub(super) fn decide_existing(
     item: &WorklistItem,
     command: Command,
@@ -115,7 +115,7 @@ impl Authority {
     }
 }
 
-/// Release, claim, and what else changes, in this order, each on what the one before left.
+/// Decides release, claim and other changes, in this order; each step applies to the result of the previous one.
 fn update(item: &WorklistItem, asked: &Update, context: &Context) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
     let mut item = item.clone();
@@ -140,7 +140,7 @@ fn apply_events(item: WorklistItem, events: &[Event]) -> WorklistItem {
     })
 }
 
-/// What an update changes beside claim and release.
+/// Returns the changes of an update other than release and claim.
 fn change(item: &WorklistItem, asked: &Update, context: &Context) -> Result<Option<Event>, Error> {
     let step = match asked.status {
         Some(RequestedStatus::Pending) | None => None,
@@ -203,7 +203,7 @@ fn reprioritise(
     Ok(other)
 }
 
-/// The contribution without a model; what is not told of it stays.
+/// Returns the contribution without a model; omitted members are unchanged.
 fn manual_contribution(item: &WorklistItem, asked: &Update) -> Option<AiContribution> {
     let before = item.triage.contribution_of(None);
     let score = before.and_then(|part| part.score);
@@ -230,7 +230,8 @@ fn attach_order(item: &WorklistItem, order: LinkedOrder) -> Vec<Event> {
     updated(item, |change| attach(item, order, change))
 }
 
-/// Of an order that the item has already only its end is news: a clinician may have changed the priority since.
+/// Attaches an order. The priority of an order that the item already has is not applied again, because a clinician may
+/// have changed the priority since.
 fn attach(item: &WorklistItem, order: LinkedOrder, change: &mut Updated) {
     if item.case.imaging_order_id != Some(order.order_id) {
         change.imaging_order_id = Change::Set(order.order_id);
@@ -241,7 +242,7 @@ fn attach(item: &WorklistItem, order: LinkedOrder, change: &mut Updated) {
     set_attention(item, change, Attention::OrderCancelled, is_cancelled);
 }
 
-/// What was marked because of the order is settled with it.
+/// Detaches an order and clears the attention flags that the order caused.
 fn detach_order(item: &WorklistItem, order_id: OrderId) -> Vec<Event> {
     if !item.status().is_open() {
         return Vec::new();
@@ -279,7 +280,7 @@ fn mark_conflict(item: &WorklistItem) -> Vec<Event> {
     }
 }
 
-/// Whether a person should know this from now on.
+/// Sets or clears an attention flag.
 fn set_attention(item: &WorklistItem, change: &mut Updated, what: Attention, is_so: bool) {
     let told = change.attention.take();
     let mut all = told.unwrap_or_else(|| item.attention.clone());
@@ -325,7 +326,7 @@ fn complete(item: &WorklistItem) -> Vec<Event> {
     })
 }
 
-/// Late images were read once the item is completed.
+/// Clears the late images flag: completing the item includes reading the late images.
 fn clear_late_images(item: &WorklistItem, change: &mut Updated) {
     set_attention(item, change, Attention::LateImages, false);
 }
@@ -368,7 +369,7 @@ fn unchanged(item: &WorklistItem) -> Updated {
     }
 }
 
-/// An update, where anything changes.
+/// Returns an update event, if anything changes.
 fn updated(item: &WorklistItem, set: impl FnOnce(&mut Updated)) -> Vec<Event> {
     let mut change = unchanged(item);
     set(&mut change);

@@ -1,4 +1,4 @@
-//! What may happen to a worklist item, and what becomes of it.
+//! Events of a worklist item, and their application to its state.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,15 +14,15 @@ use crate::time::Timestamp;
 use crate::{domain_events, event_data_with_phi, event_data_without_phi, wire_enum};
 
 domain_events! {
-    /// What may happen to a worklist item.
+    /// Events of a worklist item.
     pub enum Event {
-        /// A study was put on the worklist, or put there again.
+        /// Study put on the worklist, or a cancelled item recreated.
         Created(Box<Created>) = "RadiologyWorklistItem.Created" v 1,
-        /// A radiologist took it.
+        /// Claimed by a radiologist.
         Claimed(Claimed) = "RadiologyWorklistItem.Claimed" v 1,
-        /// It was given back.
+        /// Released.
         Released(Released) = "RadiologyWorklistItem.Released" v 1,
-        /// Something else about it changed.
+        /// Other changes.
         Updated(Box<Updated>) = "RadiologyWorklistItem.Updated" v 2,
     }
 }
@@ -30,22 +30,22 @@ domain_events! {
 /// `RadiologyWorklistItem.Created`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// Its id.
+    /// Item id.
     pub worklist_item_id: WorklistItemId,
-    /// Whose images are to be read.
+    /// Patient of the study.
     pub patient_id: PatientId,
-    /// What is to be read.
+    /// Case attributes from the study.
     #[serde(flatten)]
     pub case: CaseDetails,
-    /// How soon.
+    /// Priority.
     pub priority: Priority,
-    /// `pending`: every item begins so.
+    /// `pending` for every new item.
     pub status: Status,
-    /// When it was put there.
+    /// Time of the creation.
     pub last_activity_at: Timestamp,
-    /// What was known of it.
+    /// Attention flags known at creation.
     pub attention: Vec<Attention>,
-    /// Sealed at rest.
+    /// PHI, sealed at rest.
     #[serde(skip)]
     pub phi: Option<CreatedPhi>,
 }
@@ -60,15 +60,15 @@ pub struct CreatedPhi {
 /// `RadiologyWorklistItem.Claimed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claimed {
-    /// Its id.
+    /// Item id.
     pub worklist_item_id: WorklistItemId,
-    /// The study.
+    /// Study.
     pub imaging_study_id: StudyId,
-    /// Who took it.
+    /// Claiming radiologist.
     pub radiologist_id: PractitionerId,
-    /// When.
+    /// Time of the claim.
     pub claimed_at: Timestamp,
-    /// Who assigned it, where it was not the radiologist.
+    /// Assigning user, if not the radiologist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assigned_by: Option<String>,
 }
@@ -76,25 +76,25 @@ pub struct Claimed {
 /// `RadiologyWorklistItem.Released`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
-    /// Its id.
+    /// Item id.
     pub worklist_item_id: WorklistItemId,
-    /// The study.
+    /// Study.
     pub imaging_study_id: StudyId,
-    /// Who held it.
+    /// Radiologist who held the item.
     pub radiologist_id: PractitionerId,
-    /// How it came.
+    /// Reason of the release.
     pub reason: ReleaseReason,
 }
 
-/// How a release came.
+/// Reason of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseReason {
-    /// Its holder gave it back.
+    /// Released by the holder.
     ByRadiologist,
-    /// Somebody else took it away.
+    /// Released by another user.
     ByAdmin,
-    /// Nothing happened for too long.
+    /// Released because the claim was idle.
     Idle,
 }
 
@@ -102,29 +102,29 @@ wire_enum! {
     ReleaseReason: ByRadiologist = "by_radiologist", ByAdmin = "by_admin", Idle = "idle";
 }
 
-/// `RadiologyWorklistItem.Updated`: what changed.
+/// `RadiologyWorklistItem.Updated`: changed members.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Updated {
-    /// Its id.
+    /// Item id.
     pub worklist_item_id: WorklistItemId,
-    /// The study.
+    /// Study.
     pub imaging_study_id: StudyId,
-    /// Where it is now.
+    /// New status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
-    /// How soon.
+    /// New priority.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
-    /// What a model says now.
+    /// New contribution of an AI model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ai_contribution: Option<AiContribution>,
-    /// All that a person should know now.
+    /// All attention flags after the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention: Option<Vec<Attention>>,
-    /// The order that it answers.
+    /// Order that the study fulfils.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub imaging_order_id: Change<OrderId>,
-    /// When, where it was its holder's doing.
+    /// Time of the event, if the holder caused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_activity_at: Option<Timestamp>,
 }
@@ -155,7 +155,7 @@ pub(super) fn evolve(
     }
 }
 
-/// An item that is created again keeps what models contributed, and whom it is about.
+/// Applies a creation. A recreated item retains the contributions of models and the patient demographics.
 fn created(created: Created, before: Option<WorklistItem>) -> WorklistItem {
     let (triage, phi) = before.map_or((Triage::default(), None), |item| (item.triage, item.phi));
     WorklistItem {
@@ -206,7 +206,7 @@ fn updated(item: WorklistItem, updated: Updated) -> Option<WorklistItem> {
     })
 }
 
-/// `None` where nobody holds what only a holder's item can be.
+/// Returns the lifecycle state for a status; `None` if the status needs a holder and the item has none.
 fn lifecycle_for(item: &WorklistItem, status: Status) -> Option<Lifecycle> {
     let holding = item.assignment();
     match status {

@@ -1,4 +1,4 @@
-//! How far an item is, and who holds it.
+//! Lifecycle and holder of a worklist item.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,22 +6,22 @@ use crate::ids::PractitionerId;
 use crate::time::Timestamp;
 use crate::wire_enum;
 
-/// How far an item is, with the radiologist it belongs to.
+/// Lifecycle of an item, with its radiologist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Lifecycle {
-    /// Waits for somebody to claim it.
+    /// Waiting for a claim.
     Pending,
-    /// Held, and not begun.
+    /// Claimed, not started.
     Claimed(Assignment),
-    /// Held, and being read.
+    /// Claimed, being read.
     InProgress(Assignment),
     /// Read.
     Completed {
-        /// Who held it then; nobody, where the report was signed before anybody claimed it.
+        /// Holder at completion; `None` if the report was signed before anybody claimed the item.
         #[serde(skip_serializing_if = "Option::is_none")]
         assigned_radiologist_id: Option<PractitionerId>,
-        /// Since when.
+        /// Time of the claim.
         #[serde(skip_serializing_if = "Option::is_none")]
         claimed_at: Option<Timestamp>,
     },
@@ -29,22 +29,22 @@ pub enum Lifecycle {
     Cancelled,
 }
 
-/// Who holds an item.
+/// Assignment of an item to its holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
-    /// The radiologist.
+    /// Radiologist.
     pub assigned_radiologist_id: PractitionerId,
-    /// Since when.
+    /// Time of the claim.
     pub claimed_at: Timestamp,
 }
 
-/// The name of a [`Lifecycle`].
+/// Name of a [`Lifecycle`] state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Waits.
+    /// Waiting for a claim.
     Pending,
-    /// Held.
+    /// Claimed, not started.
     Claimed,
     /// Being read.
     InProgress,
@@ -60,7 +60,7 @@ wire_enum! {
 }
 
 impl Lifecycle {
-    /// Its name.
+    /// Returns the status.
     pub fn status(&self) -> Status {
         match self {
             Self::Pending => Status::Pending,
@@ -73,10 +73,10 @@ impl Lifecycle {
 }
 
 impl Status {
-    /// The states in which somebody has still to read it.
+    /// Statuses of items that still have to be read.
     pub const OPEN: [Self; 3] = [Self::Pending, Self::Claimed, Self::InProgress];
 
-    /// Whether it is one of them.
+    /// Returns whether the status is open.
     pub fn is_open(self) -> bool {
         match self {
             Self::Pending | Self::Claimed | Self::InProgress => true,

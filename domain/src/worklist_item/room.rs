@@ -1,9 +1,9 @@
-//! The room of a command in an item's stream.
+//! Stream budgets of worklist item commands.
 //!
-//! What leads a case on has no bound: a claim, a beginning, a completion each need a step back before the next one of
-//! their kind. Steps back have the bound, and those that are not the holder's own its reserve, so that nobody who
-//! claims and releases for ever keeps others from a case. What follows from a report, a study or an order has no bound
-//! here: the streams of these have one.
+//! Commands that advance a case are unbounded: a claim, a start and a completion each require a step back before the
+//! next one of their kind. Steps back are bounded. Steps back by others than the holder use the reserve, so that a user
+//! who claims and releases for ever cannot block the case. Consequences of a report, study or order are unbounded here,
+//! because the streams of those are bounded.
 
 use super::{Authority, Command, RequestedStatus, Status, Update, WorklistItem};
 use crate::change::Change;
@@ -14,7 +14,7 @@ pub(super) fn of(item: Option<&WorklistItem>, command: &Command) -> StreamBudget
         Command::Update(update) => of_update(item, update),
         Command::Release(Authority::Own(_)) => StreamBudget::Bounded,
         Command::Release(Authority::Any) | Command::Create(_) => StreamBudget::Reserved,
-        // There are not many models. What one says first of a case may be why it is read in time.
+        // There are few models. A model's first contribution may be the reason why the case is read in time.
         Command::Contribute(part) => {
             let said = item.and_then(|item| item.triage.contribution_of(part.ai_model_id));
             said.map_or(StreamBudget::Unbounded, |_| StreamBudget::Reserved)
@@ -41,7 +41,7 @@ fn of_update(item: Option<&WorklistItem>, update: &Update) -> StreamBudget {
     }
 }
 
-/// Whether it is a step on, and not the state that the item has already.
+/// Returns whether the update advances the item to a state that it does not have yet.
 fn leads_on(status: Status, update: &Update) -> bool {
     let claims = status == Status::Pending && matches!(update.assign, Change::Set(_));
     let steps = match update.status {
@@ -52,7 +52,7 @@ fn leads_on(status: Status, update: &Update) -> bool {
     claims || steps
 }
 
-/// On an administrator's authority, or a coordinator's.
+/// Returns whether the update releases the item, on the authority of an administrator or coordinator.
 fn releases(update: &Update) -> bool {
     update.status == Some(RequestedStatus::Pending) || update.assign == Change::Clear
 }

@@ -109,7 +109,7 @@ fn moved(status: Status) -> Event {
     updated(|updated| updated.status = Some(status))
 }
 
-/// What led there; whoever holds or held it is Anna.
+/// Returns the events that lead to a status. The holder is Anna.
 fn history(status: Status) -> Vec<Event> {
     match status {
         Status::Pending => vec![created()],
@@ -149,7 +149,7 @@ fn step(status: RequestedStatus, authority: Authority) -> Command {
     }))
 }
 
-/// Decided by Anna rather than by the system.
+/// Decides a command issued by Anna instead of the system.
 fn by_anna(state: Given<WorklistItem>, command: Command) -> Result<Vec<Event>, Error> {
     let mut context = context();
     context.actor.practitioner_id = Some(anna());

@@ -1,4 +1,4 @@
-//! What AI models say of an item: each model's part is kept, score and flags are drawn from all of them.
+//! Contributions of AI models to an item: one per model; score and flags are derived from all of them.
 
 use std::collections::HashSet;
 
@@ -8,69 +8,69 @@ use crate::ids::{AiModelId, AiTaskId};
 use crate::score::Score;
 use crate::text::Text;
 
-/// How many parts an item has at most. A tenant has a few models; a part more, and each event of such an item would
-/// cost what all of them say.
+/// Maximum number of contributions per item. Tenants have few models. The limit bounds the cost of each event of an
+/// item, which grows with its contributions.
 pub const MAX_PARTS: usize = 64;
 
-/// The sum of all contributions.
+/// Combination of all contributions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Triage {
-    /// The highest score of all.
+    /// Highest score of all contributions.
     #[serde(skip_serializing_if = "Option::is_none")]
     ai_triage_score: Option<Score>,
-    /// Every flag, once.
+    /// All flags, without duplicates.
     ai_triage_flags: Flags,
-    /// One part a model.
+    /// One contribution per model.
     ai_contributions: Vec<AiContribution>,
 }
 
-/// What models found, by name: `{"flags": ["ICH_suspected"]}`.
+/// Findings of models, by name: `{"flags": ["ICH_suspected"]}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flags {
-    /// The names.
+    /// Names of the findings.
     pub flags: Vec<Text>,
 }
 
-/// One model's part, or the part that another system or a person added.
+/// Contribution of one model, or of another system or a person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AiContribution {
-    /// The model; none, where it is not one of the catalog's.
+    /// Model; `None` if the source is not a model of the catalog.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ai_model_id: Option<AiModelId>,
-    /// The run of the model that said so.
+    /// Task that produced the contribution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imaging_ai_task_id: Option<AiTaskId>,
-    /// How urgent the model finds it.
+    /// Urgency according to the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<Score>,
-    /// What it found.
+    /// Flags of the model.
     pub flags: Vec<Text>,
 }
 
 impl Triage {
-    /// The highest score, where any model gave one.
+    /// Returns the highest score, if any model gave one.
     pub fn score(&self) -> Option<Score> {
         self.ai_triage_score
     }
 
-    /// Every flag, in the order of the parts.
+    /// Returns all flags, in the order of the contributions.
     pub fn flags(&self) -> &[Text] {
         &self.ai_triage_flags.flags
     }
 
-    /// The parts, in the order they first came.
+    /// Returns the contributions, in the order of their first arrival.
     pub fn contributions(&self) -> &[AiContribution] {
         &self.ai_contributions
     }
 
-    /// A model's part.
+    /// Returns the contribution of a model.
     pub fn contribution_of(&self, model: Option<AiModelId>) -> Option<&AiContribution> {
         self.ai_contributions
             .iter()
             .find(|contribution| contribution.ai_model_id == model)
     }
 
-    /// With one more part, or with another in the place of the same model's.
+    /// Adds a contribution, or replaces the contribution of the same model.
     #[must_use]
     pub fn with(mut self, part: AiContribution) -> Self {
         let known = self

@@ -11,7 +11,7 @@ use crate::{
     pacs_endpoints, procedures, reading_profiles, report_templates, reports, series, studies,
 };
 
-/// Whether every walk of a page has an index of its own, or names its row.
+/// Checks that each prefix of a page has an index, or contains the row id.
 pub(crate) fn has_its_indexes(query: &ListQuery) -> bool {
     let by_id = |prefix: &[ColumnEquals]| prefix.iter().any(|(column, _)| *column == "id");
     let mut prefixes = query.prefixes.iter();
@@ -55,7 +55,7 @@ fn accession(given: bool) -> Option<AccessionNumber> {
     given.then(|| AccessionNumber::parse("A1").unwrap())
 }
 
-/// Asks for every combination of so many filters.
+/// Calls `page` with every combination of the given number of filters, and checks its indexes.
 fn combinations(filters: usize, page: impl Fn(&dyn Fn(usize) -> bool) -> ListQuery) {
     for mask in 0..1_usize << filters {
         let query = page(&|place| mask & (1 << place) != 0);

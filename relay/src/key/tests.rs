@@ -1,6 +1,6 @@
 use super::*;
 
-/// Made by openssl for these tests.
+/// Private key made with openssl for these tests.
 pub(crate) const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
 MC4CAQAwBQYDK2VwBCIEIDkn/6AMddR7ub1S0R+RuEr3W3KJFMxABqat4DkyD3bA
 -----END PRIVATE KEY-----

@@ -1,7 +1,7 @@
-//! What waits to be written, and which of it goes out together.
+//! The append queue, and the selection of appends for a batch.
 //!
-//! Every party has a queue of its own, and a batch is formed from all of them in turns: a party that floods fills its
-//! own queue, and the others' appends go out with the next batch.
+//! Every owner has its own queue, and a batch takes appends from all of them in turn. An owner that sends many appends
+//! fills only its own queue; appends of the other owners go out with the next batch.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,15 @@ use super::QueuedAppend;
 use crate::fair::ShareOwner;
 use crate::log::{NewEvent, ReservationKey};
 
-/// A batch holds at most this much.
+/// Limits of a batch: appends, events, bytes.
 const MAX_APPENDS: usize = 256;
 const MAX_EVENTS: usize = 2048;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// How many jobs are looked at for one batch: a crowd on one stream leaves room for those behind it.
+/// Maximum number of queued appends examined for one batch. It exceeds [`MAX_APPENDS`], so that many conflicting
+/// appends to one stream do not block those behind them.
 const MAX_LOOKED_AT: usize = 2 * MAX_APPENDS;
 
-/// Jobs that wait, until the queue is closed.
+/// Queued appends, until the queue is closed.
 #[derive(Debug, Default)]
 pub(super) struct WorkerQueue {
     waiting: Mutex<AppendQueue>,
@@ -28,7 +29,7 @@ pub(super) struct WorkerQueue {
 }
 
 impl WorkerQueue {
-    /// Takes up a job. Returns it if the queue is closed.
+    /// Adds an append. Returns it if the queue is closed.
     pub(super) fn push(
         &self,
         party: ShareOwner,
@@ -44,12 +45,12 @@ impl WorkerQueue {
         Ok(())
     }
 
-    /// The next batch; empty if nothing waits.
+    /// Removes and returns the next batch; empty if nothing is queued.
     pub(super) fn next_batch(&self) -> Vec<QueuedAppend> {
         self.waiting().next_batch()
     }
 
-    /// Waits until a job came that [`Self::next_batch`] has not seen.
+    /// Waits until an append arrives that [`Self::next_batch`] has not seen.
     pub(super) async fn arrival(&self) {
         self.arrived.notified().await;
     }
@@ -58,12 +59,12 @@ impl WorkerQueue {
         self.waiting().count
     }
 
-    /// Takes up nothing more.
+    /// Closes the queue to new appends.
     pub(super) fn close(&self) {
         self.waiting().is_closed = true;
     }
 
-    /// Takes up nothing more, and forgets what waits: its callers are told that the outcome is unknown.
+    /// Closes the queue and drops the queued appends; their callers receive an unknown outcome.
     pub(super) fn abandon(&self) {
         let abandoned = std::mem::replace(
             &mut *self.waiting(),
@@ -80,11 +81,11 @@ impl WorkerQueue {
     }
 }
 
-/// Each party's jobs, in the order in which they came.
+/// Queued appends of each owner, in order of arrival.
 #[derive(Debug, Default)]
 struct AppendQueue {
     jobs: HashMap<ShareOwner, VecDeque<QueuedAppend>>,
-    /// The parties that have jobs; the first begins the next batch.
+    /// Owners with queued appends; the first one starts the next batch.
     turns: VecDeque<ShareOwner>,
     count: usize,
     is_closed: bool,
@@ -100,8 +101,8 @@ impl AppendQueue {
         self.count += 1;
     }
 
-    /// Takes the next batch, a job of each party in turn. A job that clashes with one looked at before it, taken or
-    /// left, is left in its place.
+    /// Removes the next batch, one append per owner in turn. An append that conflicts with any append examined before
+    /// it, whether taken or not, keeps its place in the queue.
     fn next_batch(&mut self) -> Vec<QueuedAppend> {
         let mut batch = BatchBuilder::default();
         let mut left: HashMap<ShareOwner, VecDeque<QueuedAppend>> = HashMap::new();
@@ -139,7 +140,7 @@ impl AppendQueue {
     }
 }
 
-/// A batch in the making.
+/// A batch being built.
 #[derive(Default)]
 struct BatchBuilder {
     taken: Vec<QueuedAppend>,
@@ -153,7 +154,7 @@ impl BatchBuilder {
         self.taken.len() >= MAX_APPENDS
     }
 
-    /// Takes the job, or returns it.
+    /// Adds the append to the batch, or returns it if it conflicts or does not fit.
     fn offer(&mut self, job: QueuedAppend) -> Option<QueuedAppend> {
         let append = &job.prepared.append;
         let events = self.events + append.events.len();
@@ -171,7 +172,7 @@ impl BatchBuilder {
     }
 }
 
-/// What the jobs looked at so far write, assert and claim.
+/// Streams written, streams checked, keys reserved and patients of new keys in the appends examined so far.
 #[derive(Default)]
 struct BatchFootprint {
     written: HashSet<StreamId>,

@@ -1,4 +1,4 @@
-//! What reads wait for.
+//! Positions that a tenant's reads wait for (read-your-writes).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,8 +7,8 @@ use roentgen_domain::ids::TenantId;
 
 use crate::log::StoredEvent;
 
-/// What a tenant's reads wait for: the last position that this node wrote or answered for, and never less than where
-/// the log ended when the node started, so that what its predecessor acknowledged is not missed either.
+/// The position that each tenant's reads wait for: the last one that this node wrote or acknowledged for the tenant,
+/// and at least the head of the log when the node started, which covers what the previous process acknowledged.
 #[derive(Debug, Clone)]
 pub struct ReadWatermarks {
     at_start: u64,
@@ -23,7 +23,7 @@ impl ReadWatermarks {
         }
     }
 
-    /// The position that the tenant's reads wait for.
+    /// Returns the position that the tenant's reads wait for.
     pub fn position(&self, tenant: TenantId) -> u64 {
         let positions = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         positions.get(&tenant).copied().unwrap_or(self.at_start)
@@ -35,8 +35,8 @@ impl ReadWatermarks {
         }
     }
 
-    /// This node answered for the log up to `position`, also where it wrote none of it: a repeat of what another node
-    /// wrote, or a command that found everything as it was asked.
+    /// Records that this node acknowledged the log up to `position`. This includes positions that it did not write: an
+    /// idempotent retry of an append by another node, or a command that changed nothing.
     pub fn record_acknowledged(&self, tenant: TenantId, position: u64) {
         let mut positions = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         let known = positions.entry(tenant).or_insert(self.at_start);

@@ -1,7 +1,7 @@
-//! Whether every key that the log's sealed parts name is there and opens, or was destroyed on purpose.
+//! Check that every key named by sealed PHI in the log exists and opens, or was deleted on purpose.
 //!
-//! Memory is bounded, however long the log is: a page's keys are looked up together, and only the latest ones are
-//! remembered.
+//! Memory use does not depend on the length of the log: the keys of one page are looked up together, and only the
+//! latest 100,000 keys are remembered.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -16,21 +16,21 @@ use crate::log::{KeyState, StoredEvent};
 
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 const LISTED_AT_ONCE: u32 = 2000;
-/// How many findings are told by name; all are counted.
+/// Maximum number of findings that are described; all are counted.
 const TOLD: usize = 10;
 
-/// What was found of the keys.
+/// The result of a key check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyFindings {
-    /// Keys of the log's list that open under the master key.
+    /// Number of keys in the log's key register that open under the master key.
     pub open: u64,
-    /// Keys of the log's list that have a tombstone.
+    /// Number of keys in the log's key register that have a tombstone.
     pub erased: u64,
-    /// Sealed parts that were looked at.
+    /// Number of sealed parts checked.
     pub parts: u64,
-    /// How much is wrong.
+    /// Number of findings.
     pub wrong: u64,
-    /// The first of it, in words.
+    /// Descriptions of the first findings, at most 10.
     pub told: Vec<String>,
 }
 
@@ -43,17 +43,17 @@ impl KeyFindings {
     }
 }
 
-/// Looks at keys page by page.
+/// Checks keys page by page.
 #[derive(Debug)]
 pub struct KeyCheck<'a> {
     engine: &'a dyn Engine,
     master: &'a MasterKey,
-    /// Keys that were looked at: what is wrong with one is told once.
+    /// Keys that were checked already, so that a finding about a key is reported once.
     judged: LruCache<Uuid, ()>,
     findings: KeyFindings,
 }
 
-/// What became of one key.
+/// The state of one key.
 enum Found {
     Open,
     Erased,
@@ -62,7 +62,7 @@ enum Found {
 }
 
 impl<'a> KeyCheck<'a> {
-    /// Of the keys beside this log, under this master key.
+    /// Creates a check of this log's keys under this master key.
     pub fn new(engine: &'a dyn Engine, master: &'a MasterKey) -> Self {
         Self {
             engine,
@@ -72,21 +72,21 @@ impl<'a> KeyCheck<'a> {
         }
     }
 
-    /// Looks at the keys that events name.
+    /// Checks the keys that events name.
     ///
     /// # Errors
     ///
-    /// Where the database does not answer.
+    /// [`EngineError`] if the database fails.
     pub async fn events(&mut self, events: &[StoredEvent]) -> Result<(), EngineError> {
         let named = events.iter().filter_map(NamedKey::from_event).collect();
         self.parts(named).await
     }
 
-    /// Looks at the keys that sealed parts name.
+    /// Checks the keys that sealed parts name.
     ///
     /// # Errors
     ///
-    /// Where the database does not answer.
+    /// [`EngineError`] if the database fails.
     pub async fn parts(&mut self, named: Vec<NamedKey>) -> Result<(), EngineError> {
         self.findings.parts += named.len() as u64;
         let mut first = BTreeMap::new();
@@ -110,11 +110,11 @@ impl<'a> KeyCheck<'a> {
         Ok(())
     }
 
-    /// Looks at all that the log lists, and says what was found of everything.
+    /// Checks all keys in the log's key register and returns the findings of the whole check.
     ///
     /// # Errors
     ///
-    /// Where the database does not answer.
+    /// [`EngineError`] if the database fails.
     pub async fn finish(mut self) -> Result<KeyFindings, EngineError> {
         let mut after = 0;
         loop {
@@ -170,17 +170,17 @@ impl<'a> KeyCheck<'a> {
     }
 }
 
-/// A sealed part, and the key that it names.
+/// The key that a sealed part names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NamedKey {
-    /// Its event's position.
+    /// Position of the event.
     pub position: u64,
-    /// The key; `None` where the part is out of form.
+    /// Key id; `None` if the sealed part is malformed.
     pub key_id: Option<Uuid>,
 }
 
 impl NamedKey {
-    /// An event's sealed part, if it has one.
+    /// Returns the key that an event's sealed PHI names, or `None` if the event has no sealed PHI.
     pub fn from_event(event: &StoredEvent) -> Option<Self> {
         (!event.sealed.is_empty()).then(|| Self {
             position: event.position,

@@ -1,15 +1,15 @@
-//! Who is next: the plain data of a [`FairShare`](super::FairShare), without locks or time.
+//! The queue of a [`FairShare`](super::FairShare): plain data without locks or time, which decides who is served next.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::{Limits, ShareOwner};
 
-/// Units that are lent, and callers that wait. `G` tells a caller that it was granted its units.
+/// Lent units and waiting callers. `G` notifies a caller that its units were granted.
 #[derive(Debug)]
 pub(super) struct Queue<G> {
     limits: Limits,
     used: usize,
-    /// Counts arrivals and turns: lower numbers are served before.
+    /// Logical clock, counts arrivals and grants; lower values are served first.
     clock: u64,
     waiting: usize,
     parties: HashMap<ShareOwner, OwnerQueue<G>>,
@@ -18,7 +18,7 @@ pub(super) struct Queue<G> {
 #[derive(Debug)]
 struct OwnerQueue<G> {
     held: usize,
-    /// When the party was last served, or came.
+    /// Clock value when the owner was last served, or when it arrived.
     served: u64,
     callers: VecDeque<Caller<G>>,
 }
@@ -30,7 +30,7 @@ struct Caller<G> {
     granted: G,
 }
 
-/// A caller's place in the queue.
+/// Identifies a caller in the queue.
 #[derive(Debug)]
 pub(super) struct Ticket {
     pub(super) party: ShareOwner,
@@ -38,7 +38,7 @@ pub(super) struct Ticket {
     id: u64,
 }
 
-/// What became of a caller that arrived.
+/// The result of a caller's arrival.
 #[derive(Debug)]
 pub(super) enum Admission {
     Granted { units: usize },
@@ -61,7 +61,8 @@ impl<G> Queue<G> {
         self.used
     }
 
-    /// Grants the units if they are free, else queues the caller. [`Self::serve`] comes next: the caller may be first.
+    /// Grants the units if they are free, otherwise queues the caller. Must be followed by [`Self::serve`], because the
+    /// caller may be the first.
     pub(super) fn arrive(&mut self, party: ShareOwner, units: usize, granted: G) -> Admission {
         if let Some(units) = self.take(party, units) {
             return Admission::Granted { units };
@@ -78,7 +79,7 @@ impl<G> Queue<G> {
         Admission::Waits(Ticket { party, units, id })
     }
 
-    /// Grants the units if they are free and no other caller has a better claim to them.
+    /// Grants the units if they are free and no other caller is served first.
     pub(super) fn take(&mut self, party: ShareOwner, units: usize) -> Option<usize> {
         let units = self.bounded(units);
         let account = self.parties.get(&party);
@@ -94,7 +95,7 @@ impl<G> Queue<G> {
         Some(units)
     }
 
-    /// Takes units back.
+    /// Returns units.
     pub(super) fn leave(&mut self, party: ShareOwner, units: usize) {
         self.used = self.used.saturating_sub(units);
         if let Some(account) = self.parties.get_mut(&party) {
@@ -103,7 +104,7 @@ impl<G> Queue<G> {
         self.forget_idle(party);
     }
 
-    /// Takes a caller out of the queue. Returns `false` if it was granted its units before.
+    /// Removes a caller from the queue. Returns `false` if its units were granted already.
     pub(super) fn withdraw(&mut self, ticket: &Ticket) -> bool {
         let Some(account) = self.parties.get_mut(&ticket.party) else {
             return false;
@@ -120,7 +121,7 @@ impl<G> Queue<G> {
         found.is_some()
     }
 
-    /// Grants units for as long as the next caller's are free.
+    /// Grants units as long as those of the next caller are free.
     pub(super) fn serve(&mut self, mut tell: impl FnMut(G)) {
         while let Some(party) = self.next() {
             let Some(account) = self.parties.get_mut(&party) else {
@@ -135,8 +136,8 @@ impl<G> Queue<G> {
         }
     }
 
-    /// The party to be served next. If the units of the party that comes first are not free, only the reserve is left:
-    /// smaller wishes must not overtake a large one for ever.
+    /// Returns the owner to be served next. If the units of the first owner are not free, only the reserve is used:
+    /// smaller requests must not overtake a large one indefinitely.
     fn next(&self) -> Option<ShareOwner> {
         if self.waiting == 0 {
             return None;

@@ -19,7 +19,7 @@ fn limits(shared: usize, reserve: usize) -> Limits {
     }
 }
 
-/// A queue whose callers are known by number, and who has what in it.
+/// A queue with its numbered callers and the units that each owner holds.
 struct Model {
     queue: Queue<usize>,
     limits: Limits,
@@ -201,7 +201,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Nothing is lent twice, nothing is left idle, and whoever waits is served when the others return what they hold.
+    /// No unit is lent twice, no unit is idle while callers wait, and every waiting caller is served once units are
+    /// returned.
     #[test]
     fn units_are_lent_once_and_to_everybody(
         steps in prop::collection::vec(step(), 1..120),
@@ -226,7 +227,7 @@ proptest! {
         prop_assert_eq!((model.waiting.len(), model.used()), (0, 0));
     }
 
-    /// A party that always has callers waiting never keeps another from its share.
+    /// An owner that always has waiting callers never keeps another owner from its share.
     #[test]
     fn party_that_floods_gets_its_share_and_no_more(shared in 1..9_usize, others in 1..4_u128) {
         let mut model = Model::new(limits(shared, 0));

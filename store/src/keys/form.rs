@@ -1,9 +1,9 @@
-//! The head of a sealed part: which key sealed it, and in form 2 which members it has.
+//! The header of a sealed part: the id of its key, and in form 2 the names of its members.
 //!
-//! Form 1 is `1`, key id (16 bytes). Form 2 is `2`, key id (16), length of the names (be16), the names, joined by
-//! commas. The names are those of the top-level members, so that somebody without the key can see which earlier parts a
-//! part replaces. They are authenticated: they are part of what the ciphertext is bound to. They come from this
-//! program's own types, and a name that could be anything else (see [`is_plain`]) makes the part one of form 1.
+//! Form 1 is `1`, key id (16 bytes). Form 2 is `2`, key id (16 bytes), length of the names (be16), the names, joined by
+//! commas. The names are those of the top-level members: they show without the key which earlier parts a part replaces.
+//! The names are authenticated as associated data of the ciphertext. They come from this program's types; a part with
+//! any other name (see [`is_plain`]) gets form 1.
 
 use std::collections::BTreeSet;
 
@@ -16,16 +16,16 @@ const NAMED: u8 = 2;
 const MAX_NAME_BYTES: usize = 64;
 const MAX_NAMES: usize = 64;
 
-/// The head of a sealed part.
+/// The header of a sealed part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) key_id: Uuid,
-    /// The members of the part; `None` in form 1, which does not say.
+    /// Names of the members; `None` in form 1.
     pub(super) members: Option<BTreeSet<String>>,
 }
 
 impl Header {
-    /// The header of a part with this JSON object.
+    /// Creates the header of a part with this JSON object.
     pub(super) fn new(key_id: Uuid, phi: &[u8]) -> Self {
         let names: Option<Names> = serde_json::from_slice(phi).ok();
         let members = names.map(|Names(members)| members);
@@ -35,7 +35,7 @@ impl Header {
         Self { key_id, members }
     }
 
-    /// The header, and what lies behind it.
+    /// Parses the header. Returns it with the bytes that follow it.
     pub(super) fn parse(sealed: &[u8]) -> Option<(Self, &[u8])> {
         let (form, rest) = sealed.split_first()?;
         let (key_id, rest) = rest.split_first_chunk::<16>()?;
@@ -55,7 +55,7 @@ impl Header {
         Some((Self { key_id, members }, rest))
     }
 
-    /// As stored.
+    /// Encodes the header for storage.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let key_id = self.key_id.as_bytes().as_slice();
         match &self.members {
@@ -68,7 +68,7 @@ impl Header {
         }
     }
 
-    /// What the ciphertext is bound to besides its place: nothing in form 1.
+    /// Returns the header's share of the associated data: the names in form 2, nothing in form 1.
     pub(super) fn context(&self) -> Vec<u8> {
         let names = self.members.as_ref().map(joined);
         names.map(String::into_bytes).unwrap_or_default()
@@ -80,13 +80,13 @@ fn joined(members: &BTreeSet<String>) -> String {
     names.join(",")
 }
 
-/// Whether a name looks like those of this program's types.
+/// Returns whether a name has the form of the names in this program's types.
 fn is_plain(name: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
     (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_letter)
 }
 
-/// The names of an object's members; their values are passed over.
+/// The names of an object's members; the values are skipped.
 struct Names(BTreeSet<String>);
 
 impl<'de> Deserialize<'de> for Names {

@@ -1,4 +1,4 @@
-//! A patient's keys as they open parts: the one that is there, and those that were destroyed on purpose.
+//! The keys with which a patient's PHI is opened: the current key, and those that were deleted on purpose.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,17 +12,18 @@ use uuid::Uuid;
 use super::{PatientKey, SealError, key_id_of};
 use crate::log::NewPatientKey;
 
-/// A patient's keys. A part that none of them sealed, and no destroyed one either, does not open: its key is missing.
+/// A patient's keys. A part sealed neither with the current key nor with an erased one cannot be opened: its key is
+/// missing.
 #[derive(Clone, Default)]
 pub struct PatientKeys {
     pub(super) current: Option<PatientKey>,
-    /// The current key's row, where it has to go along with the patient's next append.
+    /// Row of the current key, if it must be part of the patient's next append.
     pub(super) waiting: Option<NewPatientKey>,
     /// Keys with a tombstone.
     pub(super) erased: Arc<[Uuid]>,
-    /// Keys that the log lists, and that are neither there nor have a tombstone.
+    /// Keys in the log's key register that neither exist nor have a tombstone.
     pub(super) missing: Arc<[Uuid]>,
-    /// Whether the database has said all this; what rests on a guess can seal and cannot open.
+    /// Whether the keys were read from the database. Keys that are only assumed can seal but not open.
     pub(super) is_looked_up: bool,
     pub(super) noted: MissingKeys,
 }
@@ -38,17 +39,17 @@ impl fmt::Debug for PatientKeys {
 }
 
 impl PatientKeys {
-    /// The key that new parts are sealed under, if any.
+    /// Returns the key with which new PHI is sealed, if any.
     pub const fn current(&self) -> Option<&PatientKey> {
         self.current.as_ref()
     }
 
-    /// When the database was asked for the current key ([`PatientKey::seen`]); `None` if the patient has none.
+    /// Returns when the current key was requested from the database ([`PatientKey::seen`]); `None` if there is none.
     pub fn seen(&self) -> Option<Instant> {
         self.current.as_ref().map(PatientKey::seen)
     }
 
-    /// What they take in memory, in bytes.
+    /// Returns the size in memory, in bytes.
     pub(super) fn weight(&self) -> usize {
         let listed = size_of_val(&*self.erased) + size_of_val(&*self.missing);
         let wrapped = self
@@ -58,12 +59,12 @@ impl PatientKeys {
         size_of::<Self>() + size_of::<Aes256Gcm>() + listed + wrapped
     }
 
-    /// What was sealed; `None` if its key was destroyed on purpose.
+    /// Opens sealed PHI; `None` if its key was deleted on purpose.
     ///
     /// # Errors
     ///
-    /// [`SealError::KeyMissing`] if the part names a key that is neither there nor has a tombstone, which is noted for
-    /// readiness; the others if the part is damaged.
+    /// [`SealError::KeyMissing`] if the named key neither exists nor has a tombstone; the key is recorded for
+    /// readiness. [`SealError::Malformed`] or [`SealError::Tampered`] if the part is corrupt.
     pub fn open(
         &self,
         sealed: &[u8],
@@ -86,15 +87,15 @@ impl PatientKeys {
     }
 }
 
-/// The missing keys that this process came across.
+/// The missing keys that this process encountered.
 #[derive(Debug, Clone, Default)]
 pub struct MissingKeys(Arc<Mutex<BTreeSet<Uuid>>>);
 
-/// How many are remembered: one is enough to be not ready.
+/// Maximum number of missing keys recorded; a single one makes the node not ready.
 const REMEMBERED: usize = 1000;
 
 impl MissingKeys {
-    /// Remembers a key, and logs it the first time.
+    /// Records a missing key, and logs it the first time.
     pub(super) fn note(&self, key_id: Uuid) {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() < REMEMBERED && noted.insert(key_id) {
@@ -112,7 +113,7 @@ impl MissingKeys {
         noted.iter().copied().collect()
     }
 
-    /// Forgets keys that are there again. Returns how many are still missing.
+    /// Removes keys that were found. Returns the number of keys that are still missing.
     pub(super) fn found(&self, key_ids: impl Iterator<Item = Uuid>) -> usize {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for key_id in key_ids {

@@ -1,4 +1,4 @@
-//! Patient keys, looked up in batches and cached.
+//! The keyring: lookup of patient keys in batches, with a cache.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +16,10 @@ use crate::lifecycle::BackgroundTasks;
 use crate::log::{KnownKeys, NewPatientKey};
 use crate::weighed::WeightedLru;
 
-/// How long a key, and PHI that it opened, is used after the database was asked for the key. An erasure reaches every
-/// node within this time: all caches count from the same moment, [`PatientKey::seen`].
+/// How long a key, and PHI opened with it, is used after the key was requested from the database. An erasure reaches
+/// every node within this time, because all caches count from the same moment, [`PatientKey::seen`].
 pub const KEY_CACHE_TTL: Duration = Duration::from_secs(5);
-/// What the cached keys of all tenants may weigh, in bytes: those of more than 50,000 patients.
+/// Size limit of all cached keys, in bytes; enough for more than 50,000 patients.
 const CACHED_BYTES: usize = 64 * 1024 * 1024;
 const WAITING_LOOKUPS: usize = 4096;
 const LOOKUPS_AT_ONCE: usize = 256;
@@ -34,30 +34,30 @@ pub struct Keyring {
     cache: Arc<Mutex<WeightedLru<TenantId, PatientId, PatientKeys>>>,
     lookups: mpsc::Sender<Lookup>,
     missing: MissingKeys,
-    /// Whether the last patient who was looked up to be written about had no key.
+    /// Whether the last patient looked up for a write had no key.
     newcomers: Arc<AtomicBool>,
 }
 
-/// How to come by a key to seal under.
+/// How to obtain a key for sealing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyLookup {
-    /// While newcomers come, take it without looking that a patient is one; the append finds out.
+    /// If the last patient looked up was new, assume that this one is new too; the append rejects a wrong assumption.
     Optimistic,
-    /// Look.
+    /// Look up the patient's keys.
     Verified,
 }
 
-/// The key to seal under, and what the append must carry where it is a new one.
+/// The key for sealing, and its row if the append must include it.
 #[derive(Debug, Clone)]
 pub struct WriteKey {
-    /// The key.
+    /// Key for sealing.
     pub key: PatientKey,
-    /// Its row, where the log does not list it yet.
+    /// Row of the key, if the log's key register does not contain the key yet.
     pub new: Option<NewPatientKey>,
 }
 
 impl Keyring {
-    /// A keyring over this database.
+    /// Opens the keyring of a database and starts its lookup task.
     ///
     /// # Errors
     ///
@@ -89,11 +89,11 @@ impl Keyring {
         })
     }
 
-    /// Returns a patient's keys, as the database has them.
+    /// Returns a patient's keys as stored in the database, at most [`KEY_CACHE_TTL`] old.
     ///
     /// # Errors
     ///
-    /// [`KeyError`] if the database fails or the lookups are shutting down.
+    /// [`KeyError`] if the database fails or the lookup task is shutting down.
     pub async fn keys(&self, tenant: TenantId, patient: PatientId) -> KeyLookupResult {
         metrics::counter!("roentgen_key_lookups_total").increment(1);
         let cached = self.cached((tenant, patient));
@@ -110,11 +110,11 @@ impl Keyring {
         Ok(found)
     }
 
-    /// How many of the missing keys that this process came across are still missing.
+    /// Returns how many of the missing keys that this process encountered are still missing.
     ///
     /// # Errors
     ///
-    /// Where the database does not answer.
+    /// [`EngineError`] if the database fails.
     pub async fn still_missing(&self, engine: &dyn Engine) -> Result<usize, EngineError> {
         let noted = self.missing.all();
         if noted.is_empty() {
@@ -124,13 +124,13 @@ impl Keyring {
         Ok(self.missing.found(found.iter().map(|key| key.key_id())))
     }
 
-    /// The key to seal a patient's PHI under: theirs, or a new one. A new one that rests on a guess may be refused as
-    /// `PatientKeyExists`; then ask again, and look.
+    /// Returns the key for sealing a patient's PHI: the current key, or a new one. With [`KeyLookup::Optimistic`] the
+    /// append may fail with `PatientKeyExists`; the caller then retries with [`KeyLookup::Verified`].
     ///
     /// # Errors
     ///
-    /// [`KeyError::Missing`] if the log lists a key of the patient that is neither there nor has a tombstone: what
-    /// would be sealed under a second key could not be read once the first one is restored.
+    /// [`KeyError::Missing`] if a registered key of the patient neither exists nor has a tombstone: PHI sealed with a
+    /// second key could not be read after the first key is restored.
     pub async fn key_for_write(
         &self,
         tenant: TenantId,
@@ -165,7 +165,7 @@ impl Keyring {
         })
     }
 
-    /// Remembers a key whose row is known to be there. What else the patient has is not known by that.
+    /// Caches a key whose row is known to exist. The patient's other keys remain unknown.
     pub fn cache(&self, tenant: TenantId, patient: PatientId, key: PatientKey) {
         let keys = PatientKeys {
             current: Some(key),
@@ -200,7 +200,7 @@ fn is_fresh(seen: Instant) -> bool {
     seen.elapsed() < KEY_CACHE_TTL
 }
 
-/// Answers look-ups, all that wait in one query.
+/// Answers lookups: all waiting ones, at most 256, with one query.
 struct KeyLookupWorker {
     engine: Arc<dyn Engine>,
     master: MasterKey,
@@ -241,8 +241,8 @@ impl KeyLookupWorker {
         }
     }
 
-    /// What the database said when it was asked at `seen`. A key with a tombstone is destroyed, also where a row of it
-    /// came back with a restored table.
+    /// Unwraps the keys that the database returned at `seen`. A key with a tombstone counts as erased, even if a
+    /// restored table contains its row again.
     fn unwrapped(&self, patient: Patient, known: KnownKeys, seen: Instant) -> KeyLookupResult {
         let missing = known.missing().collect();
         let kept = known.key.filter(|key| !known.erased.contains(&key.key_id));
@@ -276,7 +276,7 @@ mod tests {
         (Uuid::from_u128(1).into(), Uuid::from_u128(2).into())
     }
 
-    /// A keyring whose look-ups nobody answers.
+    /// Returns a keyring whose lookups are never answered.
     fn keyring() -> Keyring {
         Keyring {
             master: MasterKey::parse(&MasterKey::generate()).unwrap(),
@@ -293,7 +293,7 @@ mod tests {
         key.unwrap()
     }
 
-    /// What a look-up says.
+    /// Returns the keys as a lookup would.
     fn looked_up(keyring: &Keyring, seen: Instant) -> PatientKeys {
         PatientKeys {
             current: Some(key(keyring, seen)),

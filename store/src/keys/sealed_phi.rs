@@ -1,4 +1,4 @@
-//! What a read-model row carries of a stream's sealed PHI.
+//! The sealed PHI of a read-model row.
 
 use std::collections::HashSet;
 
@@ -10,34 +10,34 @@ use uuid::Uuid;
 use super::form::Header;
 use super::{PatientKeys, SealError};
 
-/// The sealed parts of a stream's events that still show, as a read-model row carries them: of each its event's version
-/// (be64), its length (be32) and its bytes.
+/// The sealed parts of a stream's events that are still visible, as stored in a read-model row. Each part is stored as
+/// the version of its event (be64), its length (be32) and its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SealedPhi(Vec<u8>);
 
-/// An event's version, and its PHI members.
+/// The version of an event and its PHI members.
 pub type PhiAtVersion = (u64, Members);
 
-/// A stored part, sealed.
+/// The version of an event and its sealed part.
 type Part<'a> = (u64, &'a [u8]);
 
 impl SealedPhi {
-    /// As stored.
+    /// Wraps stored bytes, which are not checked here.
     pub const fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    /// For storage.
+    /// Returns the bytes for storage.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
-    /// Whether no event had a sealed part.
+    /// Returns whether there is no sealed part.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Adds one event's part; an empty one is none.
+    /// Adds the sealed part of an event; an empty one is ignored.
     pub fn push(&mut self, version: u64, sealed: &[u8]) {
         let Ok(length) = u32::try_from(sealed.len()) else {
             return;
@@ -49,8 +49,8 @@ impl SealedPhi {
         }
     }
 
-    /// Drops the parts that later ones replace altogether, so that opening the rest shows the same as opening all. A
-    /// part of form 1 does not say what it has: it stays, and replaces nothing.
+    /// Drops the parts that later parts replace completely, so that opening the rest shows the same as opening all. A
+    /// part of form 1 does not name its members: it stays, and replaces nothing.
     #[must_use]
     pub fn compacted(self, shown: &VisiblePhi) -> Self {
         let Ok(parts) = self.split() else {
@@ -82,12 +82,12 @@ impl SealedPhi {
         compacted
     }
 
-    /// Opens all parts and lays their members over one another, the latest on top: `null` takes a member away that an
-    /// earlier part has. `None` where one of them cannot be opened because its key was destroyed on purpose.
+    /// Opens all parts and merges their members; later parts win, and `null` removes a member of an earlier part.
+    /// `None` if a part cannot be opened because its key was deleted on purpose.
     ///
     /// # Errors
     ///
-    /// [`SealError::KeyMissing`] if the key of one of them is missing, whatever became of the others' keys.
+    /// [`SealError::KeyMissing`] if the key of any part is missing, whatever the state of the other keys.
     pub fn open(
         &self,
         stream_id: StreamId,
@@ -101,7 +101,7 @@ impl SealedPhi {
         }))
     }
 
-    /// Opens all parts, each with the version of its event, in their order; `None` as in [`Self::open`].
+    /// Opens all parts, each with the version of its event, in order; `None` as in [`Self::open`].
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Appends: a batch as one call of the database.
+//! Appends a batch in one call of the database.
 
 use std::sync::atomic::Ordering;
 
@@ -20,7 +20,7 @@ mod predicted_head;
 use arguments::AppendArguments;
 use predicted_head::PredictedHead;
 
-/// The one connection for appends, and what is known from the last.
+/// The only connection for appends, and what is known from the last batch.
 #[derive(Debug, Default)]
 pub(super) struct AppendConnection {
     connection: Option<PgConnection>,
@@ -43,8 +43,8 @@ impl AppendConnection {
 }
 
 impl Postgres {
-    /// The connection is put back only when the answer is in: whoever drops the call drops the connection, and with it
-    /// an answer that nobody waits for.
+    /// Appends a batch. The connection is put back only after the answer: a cancelled call drops the connection
+    /// together with the unread answer.
     pub(super) async fn append_batch(
         &self,
         batch: &AppendBatch<'_>,
@@ -87,7 +87,7 @@ impl Postgres {
     }
 }
 
-/// What `log_append` answers: arrays have one element an append.
+/// Result of `log_append`; arrays have one element per append.
 struct LogAppendRow {
     base: u64,
     base_hash: Digest,

@@ -1,4 +1,4 @@
-//! What left the log, and who is told so.
+//! Archives partitions of the log, and rejects reads of archived events.
 
 use roentgen_domain::ids::{StreamId, TenantId};
 use sqlx::{Connection as _, Row as _};
@@ -16,7 +16,7 @@ const ALL: &str = "SELECT first_position, past_position, last_hash, file_name, f
 
 const PAST: &str = "SELECT max(past_position) FROM log_archives HAVING max(past_position) > $1";
 
-/// The stream ends in what is archived, and its end is not there.
+/// End of the archive, if the stream ends in the archive and its last event is not in the log.
 const PAST_OF_STREAM: &str = "SELECT a.past FROM streams s, \
     LATERAL (SELECT max(past_position) AS past FROM log_archives) AS a \
     WHERE s.id = $1 AND ($2::uuid IS NULL OR s.tenant = $2) AND s.last_position < a.past \
@@ -71,7 +71,7 @@ impl Postgres {
         self.events(kept.bind(i64::from(limit))).await
     }
 
-    /// As the owner, who alone may take the log apart, and for as long as copying takes.
+    /// Archives a partition as the owner, who alone may detach parts of the log; copying has no statement timeout.
     pub(super) async fn archive_partition(
         &self,
         archive: &ArchivedPartition,
@@ -123,7 +123,8 @@ impl Postgres {
         self.reject_if_archived(boundary).await
     }
 
-    /// A page of one stream is about that stream; any other begins with the position after `after`.
+    /// Rejects a page that needs archived events: a page of one stream by that stream, any other by the position after
+    /// `after`.
     pub(super) async fn refuse_archived_page(
         &self,
         after: u64,

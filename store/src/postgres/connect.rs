@@ -1,4 +1,4 @@
-//! Connections: their limits, their role, their planner.
+//! Opens connections, with their limits, role and planner settings.
 
 use std::time::Duration;
 
@@ -11,19 +11,20 @@ use crate::reads::SYSTEM_READERS;
 
 use super::{error_class, target, tcp_nodelay};
 
-/// Readers that tenants share, and those beyond them for tenants that have none.
+/// Read connections: shared by all tenants, and additional ones for tenants that hold none.
 pub(super) const SHARED_READERS: usize = 8;
 pub(super) const RESERVED_READERS: usize = 2;
 
-/// Longer than the server lets a statement run: what does not answer by then is stopped or cut off.
+/// Maximum wait for an answer; longer than the server's statement timeout, so a statement without an answer by then has
+/// been stopped or cut off.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection that was idle for longer is asked whether it still lives before it is used.
+/// Idle time after which a connection is pinged before it is used.
 const MAX_IDLE_WITHOUT_PING: Duration = Duration::from_secs(1);
 
-/// No call may hold another up for long, wherever either of them is stopped.
+/// Timeouts: no call may block another for long, wherever either of them is stuck.
 const LIMITS: [(&str, &str); 5] = [
     ("lock_timeout", "2s"),
     ("statement_timeout", "5s"),
@@ -32,8 +33,9 @@ const LIMITS: [(&str, &str); 5] = [
     ("client_connection_check_interval", "2s"),
 ];
 
-/// Every statement of the server follows an index, and its plan must not depend on how full the tables were when it was
-/// made: a plan from an empty table's statistics is a sequential scan that stays when the table grows.
+/// Planner settings. Every statement of the server follows an index, and its plan must not depend on how full the
+/// tables were when it was planned: a plan from an empty table's statistics is a sequential scan that stays when the
+/// table grows.
 const PLANNER: [(&str, &str); 5] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
@@ -42,11 +44,11 @@ const PLANNER: [(&str, &str); 5] = [
     ("jit", "off"),
 ];
 
-/// Where names are looked up: pg_catalog comes first without being named, and temporary tables last. The role's and the
-/// database's own settings, `"$user"` among them, do not count.
+/// Search path: `pg_catalog` is searched first implicitly, and temporary tables last. Settings of the role and the
+/// database, including `"$user"`, are overridden.
 const NAMES: [(&str, &str); 1] = [("search_path", "public,pg_temp")];
 
-/// Who opens connections, and how.
+/// Options of the connections that the owner and the server open.
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     owner: PgConnectOptions,
@@ -68,7 +70,7 @@ impl Connector {
         Ok(Self { owner, server })
     }
 
-    /// A connection of the server, outside any pool.
+    /// Opens a connection of the server, outside any pool.
     pub(super) async fn connect(&self) -> Result<PgConnection, EngineError> {
         let connecting = PgConnection::connect_with(&self.server);
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
@@ -78,19 +80,19 @@ impl Connector {
         Ok(connection)
     }
 
-    /// The database's owner, for migrations: they may take long, and wait for one another.
+    /// Returns a pool for the database's owner. Migrations may take long, and wait for one another.
     pub(super) fn migration_pool(&self) -> PgPool {
         pool(1, self.owner.clone().options([("lock_timeout", "60s")]))
     }
 
-    /// Lists, single rows, pages of the log.
+    /// Returns the pool for lists, single rows and pages of the log.
     pub(super) fn read_pool(&self) -> PgPool {
         let tenants = SHARED_READERS + RESERVED_READERS;
         let tenants = u32::try_from(tenants).unwrap_or(u32::MAX);
         pool(tenants + SYSTEM_READERS, self.server.clone())
     }
 
-    /// Listens to other nodes, for as long as it lives.
+    /// Returns the pool that listens to other nodes; its connection has no maximum lifetime.
     pub(super) fn listen_pool(&self) -> PgPool {
         let long = options(1, &self.server)
             .max_lifetime(None)
@@ -98,8 +100,8 @@ impl Connector {
         long.connect_lazy_with(self.server.clone())
     }
 
-    /// What projectors write could be written again, but once it is shown it must not go back: their commits wait for
-    /// the disk like any other.
+    /// Returns the projectors' pool. Projected rows could be rebuilt, but rows that were read must not revert, so the
+    /// projectors' commits wait for the disk like any other.
     pub(super) fn projection_pool(&self) -> PgPool {
         pool(2, self.server.clone())
     }

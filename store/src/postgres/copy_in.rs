@@ -1,4 +1,4 @@
-//! Rows that go into a table of a read model by `COPY`: for many new ones half the work of an upsert.
+//! Writes rows to a read model's table by `COPY`: for many new rows half the work of an upsert.
 //!
 //! The format is PostgreSQL's binary one (its manual, "COPY", "Binary Format"): a signature, then for each row its
 //! number of fields and each field as a length and that many bytes, -1 for a null.
@@ -13,14 +13,14 @@ use crate::sql::Dialect;
 use super::row_reader::{to_bigint, wrong_kind};
 use super::{DIALECT, composed, error_class};
 
-/// The signature, no flags, no extension.
+/// Signature, no flags, no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const END: i16 = -1;
 const NULL: i32 = -1;
-/// What a row is expected to take, so that the buffer seldom grows.
+/// Expected size of a row in bytes, so that the buffer seldom grows.
 const ROW_SIZE_HINT: usize = 1200;
 
-/// New rows of a table, ready to be sent.
+/// New rows of a table, encoded for `COPY`.
 pub(super) struct CopyIn {
     sql: String,
     bytes: Vec<u8>,
@@ -46,7 +46,7 @@ impl CopyIn {
         })
     }
 
-    /// Sends them. Whether an id is there twice is seen when the key is built.
+    /// Sends the rows. A duplicate id is detected when the key's index is built.
     pub(super) async fn send(self, connection: &mut PgConnection) -> Result<(), EngineError> {
         let sql = composed(self.sql);
         let begun = connection.copy_in_raw(sql.as_str()).await;
@@ -61,11 +61,11 @@ impl CopyIn {
     }
 }
 
-/// Rows in the binary format, one after another.
+/// Encoder of rows in the binary format.
 struct CopyEncoder(Vec<u8>);
 
 impl CopyEncoder {
-    /// In the order of [`Dialect::columns`].
+    /// Encodes a row in the order of [`Dialect::columns`].
     fn row(&mut self, columns: &[Column], row: &Row) -> Result<(), EngineError> {
         let count = FIXED_COLUMN_COUNT + columns.len();
         self.0.extend_from_slice(&(count as i16).to_be_bytes());
@@ -116,5 +116,5 @@ impl CopyEncoder {
     }
 }
 
-/// How many columns every table has before its model's own.
+/// Number of columns that every table has before its read model's columns.
 const FIXED_COLUMN_COUNT: usize = 7;

@@ -1,4 +1,4 @@
-//! [`Engine`], each method by its module's name for it.
+//! Implements [`Engine`] by delegating to the other modules.
 
 use std::time::Duration;
 

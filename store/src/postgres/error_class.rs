@@ -1,4 +1,4 @@
-//! What a failed call means for whoever made it.
+//! Classifies failed calls for their callers.
 
 use std::borrow::Cow;
 use std::io;
@@ -10,9 +10,9 @@ use sqlx::postgres::PgDatabaseError;
 
 use crate::error::EngineError;
 
-/// The connection is gone or out of step: what was sent may have taken effect.
+/// Checks whether the connection is lost or out of step; the statement may have taken effect.
 fn is_connection_lost(error: &Error) -> bool {
-    // 57P: the server is going down; 08: a connection's failure; 25P03: it hung up on an idle transaction.
+    // 57P: the server shuts down; 08: the connection failed; 25P03: the server closed an idle transaction.
     let told = |code: &str| code.starts_with("57P") || code.starts_with("08") || code == "25P03";
     matches!(
         error,
@@ -20,8 +20,8 @@ fn is_connection_lost(error: &Error) -> bool {
     ) || code(error).is_some_and(|code| told(&code))
 }
 
-/// Not now, and nothing took effect: a time-out, a lock, a full disk, a deadlock, a server that only reads (which a
-/// former primary is).
+/// Checks for a transient failure without effect: a timeout, a lock, a full disk, a deadlock, or a read-only server,
+/// such as a former primary.
 fn is_transient(error: &Error) -> bool {
     let told = |code: &str| {
         matches!(code, "55P03" | "57014" | "25006")
@@ -32,12 +32,12 @@ fn is_transient(error: &Error) -> bool {
         || code(error).is_some_and(|code| told(&code))
 }
 
-/// The SQLSTATE, where the server said what is wrong.
+/// Returns the SQLSTATE, if the server reported the error.
 fn code(error: &Error) -> Option<Cow<'_, str>> {
     error.as_database_error().and_then(DatabaseError::code)
 }
 
-/// Of a call that writes.
+/// Classifies an error of a call that writes.
 pub(super) fn classify_write(error: Error) -> EngineError {
     if is_connection_lost(&error) {
         EngineError::ConnectionLost(error)
@@ -46,7 +46,7 @@ pub(super) fn classify_write(error: Error) -> EngineError {
     }
 }
 
-/// Of a call that only reads, which a broken connection leaves without effect.
+/// Classifies an error of a call that only reads; a lost connection leaves it without effect.
 pub(super) fn classify_read(error: Error) -> EngineError {
     if is_connection_lost(&error) {
         EngineError::Unavailable(error)
@@ -55,7 +55,7 @@ pub(super) fn classify_read(error: Error) -> EngineError {
     }
 }
 
-/// What `streams_refuse_archived` says: the boundary stands in the detail.
+/// Returns the archive's end from an error of `streams_refuse_archived`, which has it in the detail.
 fn archived(error: &Error) -> Option<u64> {
     let told = error.as_database_error()?;
     let told = told.try_downcast_ref::<PgDatabaseError>()?;
@@ -63,7 +63,7 @@ fn archived(error: &Error) -> Option<u64> {
     detail?.parse().ok()
 }
 
-/// What `log_append` says of a key that is missing.
+/// SQLSTATE of `log_append` for a missing key.
 const KEY_MISSING: &str = "RG503";
 
 fn classify_statement(error: Error) -> EngineError {
@@ -78,7 +78,7 @@ fn classify_statement(error: Error) -> EngineError {
     }
 }
 
-/// Of migrations.
+/// Classifies an error of a migration.
 pub(super) fn classify_migration(error: MigrateError) -> EngineError {
     if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
         return classify_write(error);
@@ -86,22 +86,22 @@ pub(super) fn classify_migration(error: MigrateError) -> EngineError {
     EngineError::Rejected(Error::Migrate(Box::new(error)))
 }
 
-/// Whether a connection can be used again after this.
+/// Checks whether a connection can be used again after the error.
 pub(super) fn is_connection_usable(error: &Error) -> bool {
     code(error).is_some_and(|code| code != "25006") && !is_connection_lost(error)
 }
 
-/// A server that does not answer at all.
+/// Returns the error for a server that does not answer.
 pub(super) fn timed_out() -> Error {
     Error::Io(io::ErrorKind::TimedOut.into())
 }
 
-/// A caller's request that no statement can say.
+/// Returns the error for a request that no statement can express.
 pub(super) fn unrepresentable(what: &str) -> EngineError {
     EngineError::Rejected(Error::InvalidArgument(what.to_owned()))
 }
 
-/// A URL that names no database.
+/// Returns the error for a URL that names no database.
 pub(super) fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> EngineError {
     EngineError::Rejected(Error::Configuration(Box::new(error)))
 }

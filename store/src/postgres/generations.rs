@@ -1,4 +1,4 @@
-//! Generations of read models.
+//! Stores the generations of read models.
 
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection};
@@ -23,7 +23,7 @@ const DECLARE: &str = "INSERT INTO read.generations \
 const PROMOTE: &str = "UPDATE read.generations SET state = $3, checked = $4, reason = $5 \
     WHERE name = $1 AND state = $2";
 
-/// Those that one swap is about: a projector that wants to move them waits.
+/// Lock of the generations involved in a swap; a projector that wants to advance them waits.
 const LOCK_GENERATIONS: &str = "SELECT name, state, position FROM read.generations \
     WHERE model = $1 AND version = $2 AND state IN ('joining', 'live') ORDER BY name FOR UPDATE";
 
@@ -31,21 +31,23 @@ const BECOMES: &str = "UPDATE read.generations SET state = $2 WHERE name = $1";
 
 const FORGET: &str = "DELETE FROM read.generations WHERE name = $1 AND state = $2";
 
-/// Two nodes that start at once create one table: IF NOT EXISTS alone lets them collide in the catalog.
+/// Lock for creating tables: with IF NOT EXISTS alone, two nodes that start concurrently collide in the catalog.
 const CREATE_LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
     SELECT pg_advisory_xact_lock(hashtextextended('roentgen.models', 0))";
 
-/// Tables that try to compress what is sealed. It is ciphertext, which nothing makes shorter, and the attempt took a
-/// third of the database's time where rows had 60 KB of it. CREATE TABLE can say so from PostgreSQL 16 on only.
+/// Tables that try to compress sealed data. Ciphertext cannot be compressed, and the attempt took a third of the
+/// database's time with 60 KB of it per row. CREATE TABLE can set the storage only from PostgreSQL 16 on.
 const COMPRESS_SEALED: &str = "SELECT attrelid::regclass::text \
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid \
     WHERE relnamespace = 'read'::regnamespace AND relkind = 'r' \
       AND attname = 'sealed' AND attstorage <> 'e' AND pg_has_role(relowner, 'USAGE')";
 
-/// Reads of a table queue behind its ACCESS EXCLUSIVE lock, so it is waited for briefly, in a transaction of its own.
+/// Lock timeout for changing a table. Reads of the table queue behind the ACCESS EXCLUSIVE lock, so the wait is short
+/// and in a separate transaction.
 const BRIEFLY: &str = "SET LOCAL lock_timeout = '500ms'";
 
-/// An index of a full table takes its time, in which others may create tables. It is sorted in memory where it can be.
+/// Lock for building indexes. Building one on a full table takes long, while other nodes may create tables. The sort is
+/// in memory if possible.
 const INDEX_LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
     SET LOCAL maintenance_work_mem = '256MB'; \
     SELECT pg_advisory_xact_lock(hashtextextended('roentgen.indexes', 0))";
@@ -99,8 +101,8 @@ impl Postgres {
         self.keep_sealed_as_it_is().await
     }
 
-    /// What stands in a table that is changed stays as it is until it is written again. A table that is read at length
-    /// is changed the next time.
+    /// Disables compression of sealed data. Stored values stay as they are until they are written again. A table that a
+    /// long read blocks is changed the next time.
     async fn keep_sealed_as_it_is(&self) -> Result<(), EngineError> {
         let name = |row: &PgRow| Ok(PgRowReader::new(row).text(0, "table")?.to_owned());
         for table in self.fetch(sqlx::query(COMPRESS_SEALED), name).await? {
@@ -249,7 +251,7 @@ async fn swap(connection: &mut PgConnection, table: Table) -> Result<bool, Engin
     Ok(true)
 }
 
-/// In the order of [`ALL`].
+/// Decodes a generation in the order of [`ALL`].
 fn decode(row: &PgRow) -> Result<Generation, EngineError> {
     let columns = PgRowReader::new(row);
     let reason = match columns.maybe_bytes(10, "reason")? {

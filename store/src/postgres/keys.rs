@@ -1,4 +1,4 @@
-//! Patients' keys, their tombstones, and the log's list of them.
+//! Stores patient keys, their tombstones, and the log's register of keys.
 
 use roentgen_domain::ids::{PatientId, TenantId};
 use sqlx::Row as _;
@@ -73,7 +73,7 @@ impl Postgres {
         .await
     }
 
-    /// Log and keys are one database here: only the master key can be another's.
+    /// Binds or checks the master key. Log and keys are in one database, so only the master key can differ.
     pub(super) async fn tie(
         &self,
         fingerprint: &[u8],
@@ -106,7 +106,7 @@ fn known(row: &PgRow) -> Result<KnownKeys, EngineError> {
     };
     Ok(KnownKeys {
         key,
-        // The append that brings a key lists it.
+        // The append that stores a key also registers it.
         is_waiting: false,
         erased: row.try_get(2).map_err(|_| Corruption::AppendResult)?,
         registered: row.try_get(3).map_err(|_| Corruption::AppendResult)?,

@@ -1,4 +1,4 @@
-//! Reading the log.
+//! Reads the log.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,7 +32,7 @@ const TAILS: &str = include_str!("queries/events_tails.sql");
 
 const STREAMS_BEGUN: &str = "SELECT count(*) FROM streams WHERE type = $1 AND first_position <= $2";
 
-/// A statement for each index: one that fits all three would be planned for none.
+/// Query of a page. There is one per index, because a single query for all of them would be planned for none.
 const PAGE: &str = concat!(
     include_str!("queries/events_select.sql"),
     include_str!("queries/events_where_filtered.sql"),
@@ -74,7 +74,8 @@ impl Postgres {
         Ok(Head { position, hash })
     }
 
-    /// Looked for from where it is known to have been; a log that was restored to an earlier point has nothing there.
+    /// Returns the last event's position and hash. Searches from the last known head, and from the start if the log was
+    /// restored to an earlier point.
     async fn last_link(&self) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
         let at_least = self.head_at_least.load(Ordering::Relaxed);
         let mut link = self.last_link_from(at_least).await?;
@@ -121,7 +122,7 @@ impl Postgres {
             .bind(i64::from(limit))
             .bind(scope.tenant().map(TenantId::as_uuid));
         let events = self.events(statement).await?;
-        // A stream is in the log whole or not at all, so that who knows its beginning lacks nothing.
+        // A stream is in the log as a whole or not at all, so a caller that has read its start misses nothing.
         if events.is_empty() && after_version == 0 {
             self.refuse_archived_stream(scope, stream_id).await?;
         }
@@ -159,8 +160,8 @@ impl Postgres {
         Ok(count.unwrap_or(0).unsigned_abs())
     }
 
-    /// The head is asked for before the events, so that nothing between what was found and `scanned_to` can appear
-    /// later.
+    /// Reads a page of the log. The head is read before the events, so that no event can appear later between the
+    /// events found and `scanned_to`.
     pub(super) async fn log_page(
         &self,
         after: u64,
@@ -180,8 +181,8 @@ impl Postgres {
             full
         };
         let events = self.fetch_until(statement, decoded, enough).await?;
-        // Asked after the events were read: what was archived meanwhile is missing among them. Who waits at the head is
-        // spared the question.
+        // Checked after the events were read, because events archived in between are missing from the page. Readers at
+        // the head skip the check.
         if after < head {
             self.refuse_archived_page(after, filter, events.is_empty())
                 .await?;
@@ -237,7 +238,7 @@ fn page(after: u64, until: u64, limit: u32, filter: &LogFilter) -> Statement<'_>
     }
 }
 
-/// In the order of `queries/events_select.sql`.
+/// Decodes an event in the order of `queries/events_select.sql`.
 fn decode(row: &PgRow, names: &mut Names) -> Result<StoredEvent, EngineError> {
     let mut columns = PgRowReader::new(row);
     columns.position = columns.count(0, "position")?;
@@ -259,7 +260,7 @@ fn decode(row: &PgRow, names: &mut Names) -> Result<StoredEvent, EngineError> {
     })
 }
 
-/// Names that repeat on a page, kept once: there are some dozens of them.
+/// Names that repeat on a page, stored once; there are a few dozen of them.
 #[derive(Default)]
 struct Names(Vec<Arc<str>>);
 

@@ -1,4 +1,4 @@
-//! What nodes tell each other: `NOTIFY`, after the commit and outside of it.
+//! Sends and receives notifications between nodes: `NOTIFY`, after the commit and outside its transaction.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{Postgres, error_class};
 
 const CHANNEL: &str = "roentgen_log";
 
-/// A connection that was silent for as long is made anew: a network that has forgotten it tells nobody.
+/// Silence after which a connection is replaced: a network that has dropped the connection reports nothing.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 impl Postgres {
@@ -35,7 +35,7 @@ impl Postgres {
     }
 }
 
-/// A connection that hears what nodes say, and leaves out this one's own words.
+/// Notifications of other nodes; this node's notifications are skipped.
 pub(super) struct PgNotificationStream {
     node: String,
     listener: PgListener,
@@ -49,7 +49,7 @@ impl NotificationStream for PgNotificationStream {
             let word = word.unwrap_or_else(|_elapsed| Err(error_class::timed_out()));
             match word.map_err(EngineError::Unavailable)? {
                 Some(word) if word.payload() == self.node => {}
-                // Where the connection was lost and is there again, something may have been said meanwhile.
+                // After a reconnect (`None`), notifications may have been missed.
                 Some(_) | None => return Ok(()),
             }
         }

@@ -1,4 +1,4 @@
-//! Parked streams that are folded again, beside a projector that goes on.
+//! Writes the retries of parked streams while the projector continues.
 
 use sqlx::{Connection as _, PgConnection, Row as _};
 
@@ -11,7 +11,7 @@ use super::row_reader::to_bigint;
 use super::write_projection::upsert;
 use super::{ANSWER_TIMEOUT, Postgres, error_class};
 
-/// Holds the checkpoint still: who projects waits there.
+/// Lock of the checkpoint; projectors wait for it.
 const HOLD: &str = "SELECT position FROM read.generations WHERE name = $1 FOR UPDATE";
 
 const STILL_PARKED: &str = "SELECT count(*) FROM unnest($1::text[], $2::uuid[]) \
@@ -69,8 +69,8 @@ impl Postgres {
         Ok(true)
     }
 
-    /// Whether the checkpoint has passed an event of the stream that is not in the rows. While the stream stays parked,
-    /// events that come later wait anyway.
+    /// Checks whether the checkpoint has passed an event of the stream that is not in the rows. If the stream stays
+    /// parked, later events wait anyway.
     async fn has_passed(
         &self,
         replay: &ParkedRetry<'_>,
@@ -88,7 +88,8 @@ impl Postgres {
     }
 }
 
-/// Lets the stream go, or says from where on it is parked now. `false` where it is not parked as it was found.
+/// Unparks the stream, or updates the position from which it is parked. Returns `false` if the stream is not parked as
+/// it was found.
 async fn update_parked(
     connection: &mut PgConnection,
     replay: &ParkedRetry<'_>,
@@ -113,7 +114,7 @@ async fn update_parked(
     Ok(settled.rows_affected() == 1)
 }
 
-/// Whether what a batch left out is parked still.
+/// Checks whether the streams that a batch left out are still parked.
 pub(super) async fn still_parked(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,

@@ -1,4 +1,4 @@
-//! Partitions of the log are made long before they are needed, so that the append lock never waits for one.
+//! Creates partitions of the log long before they are needed, so that the append lock never waits for one.
 
 use sqlx::{PgConnection, Row as _};
 
@@ -8,20 +8,20 @@ use super::row_reader::to_bigint;
 const LAST: &str = "SELECT first_position, past_position FROM log_partitions \
                     ORDER BY past_position DESC LIMIT 1";
 
-/// How far the partitions go, as far as is known here; other nodes make them too.
+/// End of the partitions, as far as this node knows; other nodes create partitions too.
 #[derive(Debug, Default)]
 pub(super) struct PartitionMaintainer {
-    /// The first position that no partition is known to hold.
+    /// First position for which no partition is known.
     pub(super) capacity: u64,
-    /// The head from which on the next partition is to be made.
+    /// Head from which the next partition is to be created.
     make_at: u64,
-    /// The last partition's size.
+    /// Size of the last partition, in positions.
     size: u64,
 }
 
 impl PartitionMaintainer {
-    /// Sees to it that there is a next partition once the head has passed the middle of the last. What goes wrong here
-    /// is no failure of the append. `false` where the connection is of no use any more.
+    /// Ensures that there is a next partition once the head has passed the middle of the last one. Errors do not fail
+    /// the append. Returns `false` if the connection can no longer be used.
     pub(super) async fn ensure_next(
         &mut self,
         connection: &mut PgConnection,

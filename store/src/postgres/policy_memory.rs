@@ -1,4 +1,4 @@
-//! What subscriptions remember, and the checkpoints it goes with.
+//! Stores the policy memory of subscriptions, with their checkpoints.
 
 use roentgen_domain::ids::TenantId;
 use sqlx::postgres::PgRow;
@@ -66,7 +66,8 @@ impl Postgres {
     }
 }
 
-/// The checkpoint goes first: of two that react to the same events the second waits there, and finds it moved.
+/// Writes a batch of policy memory. The checkpoint advances first: of two nodes that react to the same events, the
+/// second waits there and finds the checkpoint advanced.
 async fn write(
     connection: &mut PgConnection,
     batch: &MemoryBatch<'_>,

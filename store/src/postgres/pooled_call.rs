@@ -1,4 +1,4 @@
-//! A connection out of a pool, for one call.
+//! Takes a connection from a pool for one call.
 
 use std::ops::{Deref, DerefMut};
 
@@ -8,8 +8,9 @@ use tokio::time::error::Elapsed;
 
 use crate::error::EngineError;
 
-/// It goes back where its call was answered. Where the call was dropped in the middle, or not answered in time, it is
-/// closed: the pool would wait for the rest of the answer first, for however long, and its place would be nobody's.
+/// Pooled connection for one call. It returns to the pool if its call was answered. If the call was cancelled or timed
+/// out, the connection is closed: the pool would first wait for the rest of the answer, without limit, and the slot
+/// would be blocked.
 #[derive(Debug)]
 pub(super) struct PooledCall {
     connection: PoolConnection<sqlx::Postgres>,
@@ -25,7 +26,8 @@ impl PooledCall {
         })
     }
 
-    /// Goes back where this is an answer, of whatever kind. `None` where it is none.
+    /// Returns the answer, of any kind, and lets the connection return to the pool. Returns `None` if there was no
+    /// answer.
     pub(super) fn complete<T>(mut self, answer: Result<T, Elapsed>) -> Option<T> {
         self.answered = answer.is_ok();
         answer.ok()

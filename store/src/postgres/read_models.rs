@@ -1,4 +1,4 @@
-//! Read models: their tables, rows and lists.
+//! Queries read models: tables, rows and lists.
 
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use sqlx::postgres::PgRow;
@@ -102,7 +102,7 @@ fn bind(statement: Statement<'_>, arg: Arg) -> Statement<'_> {
     }
 }
 
-/// In the order of [`Dialect::columns`].
+/// Decodes a row in the order of [`Dialect::columns`].
 fn decode(model: &ReadModel, row: &PgRow) -> Result<Row, EngineError> {
     let columns = PgRowReader::new(row);
     let own = (7..).zip(model.columns);

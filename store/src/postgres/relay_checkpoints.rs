@@ -1,4 +1,4 @@
-//! How far relays are.
+//! Stores relay checkpoints.
 
 use super::Postgres;
 use super::row_reader::{PgRowReader, to_bigint};

@@ -1,4 +1,4 @@
-//! Claims and leases: what is taken by name.
+//! Stores reservations, leases and fingerprints, each under a unique key or name.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::log::{HeldReservation, ReservationKey};
 use super::Postgres;
 use super::row_reader::PgRowReader;
 
-/// Of any age: a condition on the expiry would let the planner take that index.
+/// Lookup of a reservation of any age: a condition on the expiry would let the planner use the expiry's index.
 const CLAIM: &str =
     "SELECT request_hash, stream_id, version, expires_at FROM claims WHERE key = $1";
 
@@ -47,7 +47,7 @@ impl Postgres {
         self.execute(statement).await
     }
 
-    /// The fingerprint that is recorded under this name; `candidate` if there was none.
+    /// Returns the fingerprint recorded under this name, after recording `candidate` if there was none.
     pub(super) async fn fingerprint(
         &self,
         name: &str,
@@ -64,7 +64,7 @@ impl Postgres {
             })?)
     }
 
-    /// What is recorded under this name.
+    /// Returns the fingerprint recorded under this name, if any.
     pub(super) async fn known_fingerprint(
         &self,
         name: &str,

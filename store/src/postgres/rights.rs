@@ -1,4 +1,4 @@
-//! The rights of the two logins, as the catalogs have them.
+//! Reads the rights of the two logins from the system catalogs.
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;

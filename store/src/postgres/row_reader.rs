@@ -1,4 +1,4 @@
-//! Columns by index, straight from the wire: a replay decodes millions of rows.
+//! Reads columns by index, directly from the wire format: a rebuild decodes millions of rows.
 
 use sqlx::postgres::{PgRow, PgValueRef};
 use sqlx::{Row as _, ValueRef as _};
@@ -8,7 +8,7 @@ use crate::chain::Digest;
 use crate::error::{Corruption, EngineError};
 use crate::read_model::Column;
 
-/// One row's columns; `position` says where damage is.
+/// Columns of one row; `position` is reported for corruption.
 pub(super) struct PgRowReader<'r> {
     pub(super) row: &'r PgRow,
     pub(super) position: u64,
@@ -17,7 +17,7 @@ pub(super) struct PgRowReader<'r> {
 type Decoded<T> = Result<T, EngineError>;
 
 impl<'r> PgRowReader<'r> {
-    /// Columns of a row outside the log.
+    /// Creates a reader for a row outside the log.
     pub(super) fn new(row: &'r PgRow) -> Self {
         Self { row, position: 0 }
     }
@@ -30,7 +30,7 @@ impl<'r> PgRowReader<'r> {
         .into()
     }
 
-    /// `None` where the column is null.
+    /// Returns the column's bytes, or `None` if the column is null.
     pub(super) fn maybe_bytes(
         &self,
         index: usize,
@@ -78,29 +78,29 @@ impl<'r> PgRowReader<'r> {
         str::from_utf8(self.bytes(index, name)?).map_err(|_| self.damaged(name))
     }
 
-    /// A `bigint`.
+    /// Reads a `bigint`.
     pub(super) fn bigint(&self, index: usize, name: &'static str) -> Decoded<i64> {
         self.fixed(index, name).map(i64::from_be_bytes)
     }
 
-    /// A `bigint` that counts something.
+    /// Reads a `bigint` that is never negative.
     pub(super) fn count(&self, index: usize, name: &'static str) -> Decoded<u64> {
         u64::try_from(self.bigint(index, name)?).map_err(|_| self.damaged(name))
     }
 
-    /// An `integer` that counts something.
+    /// Reads an `integer` that is never negative.
     pub(super) fn small_count(&self, index: usize, name: &'static str) -> Decoded<u32> {
         let stored = self.fixed(index, name).map(i32::from_be_bytes)?;
         u32::try_from(stored).map_err(|_| self.damaged(name))
     }
 }
 
-/// A position or version as the database takes it. What lies beyond is nowhere, and stays beyond.
+/// Converts a position or version to a `bigint`. Larger values become `i64::MAX`, where there is no event.
 pub(super) fn to_bigint(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// A value that its column cannot hold.
+/// Returns the error for a value that its column cannot hold.
 pub(super) fn wrong_kind(column: &Column) -> EngineError {
     Corruption::Column {
         column: column.name,

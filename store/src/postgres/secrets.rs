@@ -1,4 +1,4 @@
-//! Sealed secrets: added and read, never changed.
+//! Stores sealed secrets: inserted and read, never changed.
 
 use roentgen_domain::ids::{SecretId, TenantId};
 

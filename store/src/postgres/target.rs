@@ -1,11 +1,11 @@
-//! What a database's URL says: read once, by the driver's own rules, and shown without its secrets.
+//! Parses the database URL once, by the driver's rules, and shows it without its secrets.
 
 use std::net::IpAddr;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
-/// The parameters that the driver reads. It would log another one's value.
+/// Parameters that the driver reads. The driver would log the value of any other parameter.
 const PARAMETERS: [&str; 17] = [
     "sslmode",
     "ssl-mode",
@@ -26,10 +26,10 @@ const PARAMETERS: [&str; 17] = [
     "application_name",
 ];
 
-/// The text is not the URL of a PostgreSQL database. What it says is not repeated: it may be a password.
+/// Text that is not the URL of a PostgreSQL database. The text is not repeated, because it may be a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPostgresUrl {
-    /// The URL cannot be read as one.
+    /// The text cannot be parsed as a URL.
     #[error(
         "must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, with / ? # @ % in user and password percent-encoded"
     )]
@@ -45,12 +45,12 @@ pub enum InvalidPostgresUrl {
     Value,
 }
 
-/// Reads the URL. Unless the URL says `sslmode=`, a server off this machine has to prove who it is (`verify-full`), and
-/// what stays on this machine is not encrypted: there is nobody to read it, and each byte would be encrypted twice.
+/// Parses the URL. Without `sslmode=` in the URL, a server on another machine must prove its identity (`verify-full`),
+/// and local connections are not encrypted: nobody else can read them, and each byte would be encrypted twice.
 ///
 /// # Errors
 ///
-/// [`InvalidPostgresUrl`], before the driver has seen the text.
+/// [`InvalidPostgresUrl`] if the URL is not valid; the driver has not seen the text of an invalid form or parameter.
 pub(crate) fn parse(text: &str) -> Result<PgConnectOptions, InvalidPostgresUrl> {
     let url = read(text)?;
     let options = text.parse::<PgConnectOptions>();
@@ -69,7 +69,7 @@ pub(crate) fn parse(text: &str) -> Result<PgConnectOptions, InvalidPostgresUrl> 
     Ok(options.ssl_mode(mode))
 }
 
-/// User, host, port and database of a URL, as the driver understands it.
+/// Returns user, host, port and database of a URL, as the driver understands it.
 pub(crate) fn shown(text: &str) -> String {
     let Ok(options) = parse(text) else {
         return "postgres://[unreadable]".to_owned();
@@ -84,8 +84,8 @@ pub(crate) fn shown(text: &str) -> String {
 
 fn read(text: &str) -> Result<Url, InvalidPostgresUrl> {
     let url = Url::parse(text).map_err(|_| InvalidPostgresUrl::Form)?;
-    // An @ behind the authority belongs to a password that was not encoded: what was read as host and port is the
-    // password's beginning.
+    // An @ after the authority belongs to a password that was not encoded: the parsed host and port are the start of
+    // the password.
     let behind = [url.path(), url.query().unwrap_or_default()];
     let is_misread = url.fragment().is_some() || behind.iter().any(|part| part.contains('@'));
     if is_misread || url.cannot_be_a_base() {
@@ -103,7 +103,7 @@ fn read(text: &str) -> Result<Url, InvalidPostgresUrl> {
     }
 }
 
-/// Whether what is sent stays on this machine.
+/// Checks whether connections stay on this machine.
 fn is_local(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
     let address = host.trim_start_matches('[').trim_end_matches(']');

@@ -1,9 +1,10 @@
-//! `TCP_NODELAY` on connections to PostgreSQL.
+//! Sets `TCP_NODELAY` on connections to PostgreSQL.
 //!
-//! sqlx 0.9.0 leaves it out (its issue 4335, mended by its pull request 4336, which no release has yet). Without it the
-//! end of what is longer than a segment (64 KiB on the loopback, some 1,400 bytes on an Ethernet) waits until the other
-//! side acknowledges the rest, which it puts off for 40 ms. Neither does sqlx say which socket is a connection's, so
-//! that all of this process's are asked where they go. nix 0.26 is the last to take a descriptor by its number.
+//! sqlx 0.9.0 does not set the option (issue 4335, fixed by pull request 4336, which is in no release yet). Without it,
+//! the end of a message longer than a segment (64 KiB on loopback, about 1,400 bytes on Ethernet) waits until the peer
+//! acknowledges the rest, which the peer delays by 40 ms. sqlx does not expose a connection's socket either, so all
+//! sockets of this process are checked for their destination. nix 0.26 is the last version that accepts a descriptor by
+//! its number.
 
 use std::fs;
 use std::io;
@@ -13,7 +14,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{SockaddrStorage, getpeername, setsockopt, sockopt};
 use sqlx::postgres::PgConnectOptions;
 
-/// Whoever has just connected says so here. A connection without it is slow, and works.
+/// Sets the option. Called after every connect. A connection without the option is slow but works.
 pub(super) fn set_nodelay(options: &PgConnectOptions) {
     if options.get_socket().is_some() {
         return;
@@ -23,7 +24,7 @@ pub(super) fn set_nodelay(options: &PgConnectOptions) {
     }
 }
 
-/// Tries all of them: another may be closed at this moment.
+/// Sets the option on all sockets to `port`; one of them may be closed at this moment.
 fn set_nodelay_on_port(port: u16) -> io::Result<()> {
     let mut tried = Ok(());
     for socket in sockets_to(port)? {
@@ -35,7 +36,7 @@ fn set_nodelay_on_port(port: u16) -> io::Result<()> {
     tried
 }
 
-/// This process's TCP sockets that are connected to a port.
+/// Returns this process's TCP sockets that are connected to `port`.
 fn sockets_to(port: u16) -> io::Result<Vec<RawFd>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc/self/fd")? {
@@ -46,7 +47,7 @@ fn sockets_to(port: u16) -> io::Result<Vec<RawFd>> {
     Ok(found)
 }
 
-/// `None` where it is not such a socket.
+/// Returns the peer's port, or `None` if the descriptor is not such a socket.
 fn peer_port(descriptor: RawFd) -> Option<u16> {
     let peer: SockaddrStorage = getpeername(descriptor).ok()?;
     let v4 = peer.as_sockaddr_in().map(|value| value.port());

@@ -1,4 +1,4 @@
-//! A database per test, on a real server.
+//! Creates one database per test on a real server.
 
 use std::ops::Deref;
 
@@ -16,7 +16,7 @@ use crate::log::{
 
 pub(super) const TENANT: Uuid = Uuid::from_u128(7);
 
-/// A migrated database, dropped with this.
+/// Migrated database; dropped with this value.
 pub(super) struct PostgresFixture {
     engine: Postgres,
     name: String,
@@ -58,7 +58,7 @@ impl PostgresFixture {
         database
     }
 
-    /// One without the schema.
+    /// Creates a database without the schema.
     pub(super) async fn empty() -> Self {
         let server = std::env::var("ROENTGEN_TEST_POSTGRES")
             .unwrap_or_else(|_| "postgres://root@127.0.0.1:5432/postgres".to_owned());
@@ -77,7 +77,7 @@ impl PostgresFixture {
         }
     }
 
-    /// One with small partitions.
+    /// Creates a database with partitions of `size` positions.
     pub(super) async fn with_partitions_of(size: u32) -> Self {
         let database = Self::create().await;
         let owner = &mut database.owner().await;
@@ -91,12 +91,12 @@ impl PostgresFixture {
         url(&self.server, &self.name)
     }
 
-    /// A connection of the owner, past everything the engine does.
+    /// Opens a connection of the owner, bypassing the engine.
     pub(super) async fn owner(&self) -> PgConnection {
         connect(&self.url()).await
     }
 
-    /// A connection with the server's rights.
+    /// Opens a connection with the server's rights.
     pub(super) async fn server(&self) -> PgConnection {
         self.doors.connect().await.unwrap()
     }
@@ -153,7 +153,7 @@ pub(super) async fn run(connection: &mut PgConnection, sql: &str) -> sqlx::Resul
     Ok(done.rows_affected())
 }
 
-/// The statement's first column, as text, a line a row.
+/// Returns the statement's first column as text, one line per row.
 pub(super) async fn ask(connection: &mut PgConnection, sql: &str) -> String {
     let rows: Vec<(Option<String>,)> = sqlx::query_as(composed(sql.to_owned()))
         .fetch_all(connection)
@@ -194,7 +194,7 @@ pub(super) fn event(stream_id: StreamId, version: u64) -> NewEvent {
     }
 }
 
-/// An append of `count` events to one stream that is at `expected`.
+/// Returns an append of `count` events to a stream at version `expected`.
 pub(super) fn to(stream_id: StreamId, expected: u64, count: u64) -> PreparedAppend {
     let events = (1..=count)
         .map(|n| event(stream_id, expected + n))

@@ -1,4 +1,4 @@
-//! A projection's batch: its rows and its checkpoint in one transaction.
+//! Writes a projection batch: rows and checkpoints in one transaction.
 
 use roentgen_domain::ids::PatientId;
 use sqlx::{Connection as _, PgConnection, Row as _};
@@ -31,7 +31,8 @@ impl Postgres {
     }
 }
 
-/// As a rule one model changes, and its rows go with the checkpoints as one statement, which is one transaction.
+/// Writes a batch. Usually one read model changes; its rows and the checkpoints are then one statement, which is one
+/// transaction.
 async fn write(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
@@ -44,7 +45,7 @@ async fn write(
     }
 }
 
-/// The rows are written where the checkpoints were moved, and only there.
+/// Writes the rows only if the checkpoints were advanced.
 async fn write_one(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
@@ -67,7 +68,8 @@ async fn write_one(
 const BEGIN: &str = "BEGIN";
 const BEGIN_FILLING: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 
-/// The checkpoints go first: of two that project the same events the second waits there, and finds them moved.
+/// Writes a batch in several statements. The checkpoints advance first: of two nodes that project the same events, the
+/// second waits there and finds the checkpoints advanced.
 async fn write_all(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
@@ -96,7 +98,7 @@ async fn write_all(
     Ok(true)
 }
 
-/// What a batch writes beside its checkpoints, made ready before any row is locked.
+/// Writes of a batch other than its checkpoints, prepared before any row is locked.
 #[derive(Default)]
 struct ProjectionWrites<'q> {
     copied: Vec<CopyIn>,
@@ -136,7 +138,7 @@ const MOVE: &str = concat!(
     "SELECT EXISTS (SELECT FROM moved)"
 );
 
-/// How many arguments `generations_move.sql` takes.
+/// Number of arguments of `generations_move.sql`.
 const MOVE_ARGUMENTS: usize = 5;
 
 fn bind_move<'q>(statement: Statement<'q>, batch: &'q ProjectionBatch) -> Statement<'q> {
@@ -156,7 +158,7 @@ fn bind_move<'q>(statement: Statement<'q>, batch: &'q ProjectionBatch) -> Statem
         .bind(batch.to.hash.as_slice())
 }
 
-/// Whose checkpoint, from where, to where.
+/// Name of a checkpoint, its old value and its new value.
 pub(super) type CheckpointAdvance<'a> = (&'a str, &'a Checkpoint, &'a Checkpoint);
 
 pub(super) fn bind_checkpoint<'q>(
@@ -199,7 +201,7 @@ fn park(parked: &[ParkedStream]) -> Statement<'_> {
         )
 }
 
-/// All rows of a model as one statement with an array a column.
+/// Returns one upsert of all rows of a read model, with one array per column.
 pub(super) fn upsert(table: Table, rows: &[Row]) -> Result<Statement<'_>, EngineError> {
     let sql = composed(upsert_sql(table, 0, ""));
     bind_rows(sqlx::query(sql), table.model, rows)
@@ -251,7 +253,7 @@ fn bind_rows<'q>(
     Ok(statement)
 }
 
-/// The upsert whose arguments follow on `before` others, of the rows that pass `condition`.
+/// Returns the upsert of the rows that pass `condition`; its arguments follow `before` others.
 fn upsert_sql(table: Table, before: usize, condition: &str) -> String {
     let columns = Dialect::columns(table.model);
     let own = table.model.columns.iter().map(|column| match column.kind {
@@ -275,7 +277,7 @@ fn upsert_sql(table: Table, before: usize, condition: &str) -> String {
     )
 }
 
-/// The types of `sql::FIXED_COLUMNS`.
+/// Types of `sql::FIXED_COLUMNS`.
 const FIXED_TYPES: [&str; 7] = ["uuid", "uuid", "uuid", "bigint", "bytea", "text", "bytea"];
 
 fn bind_column<'q>(
@@ -300,7 +302,7 @@ fn bind_column<'q>(
     bound.ok_or_else(|| wrong_kind(column))
 }
 
-/// `None` where the value is of another kind than its column.
+/// Returns the value, or `None` if its kind is not the column's.
 fn uuid(value: &Value) -> Option<Option<Uuid>> {
     match value {
         Value::Null => Some(None),

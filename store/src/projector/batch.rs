@@ -1,4 +1,4 @@
-//! One batch: which rows it touches, and what becomes of them.
+//! Folds one batch of events into the rows of read models.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::error::EngineError;
 use crate::log::StoredEvent;
 use crate::read_model::{Checkpoint, ParkedStream, Row, Table};
 
-/// Rows to write, streams to park, and those that are parked.
+/// Rows to write, streams to park, and parked streams that were left out.
 #[derive(Default)]
 pub(super) struct FoldedBatch {
     pub(super) rows: Vec<(Table, Vec<Row>)>,
@@ -20,10 +20,10 @@ pub(super) struct FoldedBatch {
     pub(super) left_out: Vec<(String, StreamId)>,
 }
 
-/// Rows by their table.
+/// Rows grouped by table.
 pub(super) type Rows = [(Table, Vec<Row>)];
 
-/// A table that is projected.
+/// Table that this node projects, with its checkpoint.
 #[derive(Debug, Clone)]
 pub(super) struct ProjectedTable {
     pub(super) projection: Arc<dyn Projection>,
@@ -31,14 +31,13 @@ pub(super) struct ProjectedTable {
     pub(super) checkpoint: Checkpoint,
 }
 
-/// Streams that are folded in one go before whoever else is on this task has a turn.
+/// Number of streams folded between two yields to other tasks.
 const STREAMS_PER_YIELD: usize = 32;
 
-/// Each stream's events, in order.
+/// Events grouped by stream, each stream's in order.
 pub(super) type Streams = Vec<(StreamId, Vec<Arc<StoredEvent>>)>;
 
-/// Takes what is beyond so many bytes of payload and sealed parts out of the events; the first of them stays in any
-/// case.
+/// Splits off the events beyond `bytes` bytes of payload and sealed data. The first event always stays.
 pub(super) fn split_off_excess(
     events: &mut Vec<Arc<StoredEvent>>,
     bytes: usize,
@@ -53,8 +52,9 @@ pub(super) fn split_off_excess(
     events.split_off(fit)
 }
 
-/// Loads the touched rows of each table in one query, and folds in memory as many of the events as have rows that are
-/// not too heavy together: returns how many. A table that is ahead sees what it has not seen.
+/// Loads the touched rows of each table in one query and folds the events in memory. If the rows are too large
+/// together, folds only the first events. Returns the number of events folded. A table with a later checkpoint skips
+/// the events that it has already applied.
 pub(super) async fn fold(
     known: RowSource<'_>,
     members: &[ProjectedTable],
@@ -92,7 +92,7 @@ pub(super) async fn fold(
     Ok((folded, count))
 }
 
-/// A table's streams among the events, with what it has not seen of them; and those that are parked.
+/// Returns the table's streams with their events after the table's checkpoint, and the parked streams left out.
 fn streams_of(
     member: &ProjectedTable,
     parked: &HashSet<(String, StreamId)>,
@@ -107,12 +107,12 @@ fn streams_of(
     (streams, left_out)
 }
 
-/// In how many goes a whole stream is folded.
+/// Number of passes in which a whole stream is folded.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum FoldMode {
     Whole,
-    /// As a projector sees a stream, which seldom comes at one go: a row has to be gone on with as if from the events
-    /// that made it.
+    /// Two passes, as a projector rarely sees a stream in one pass: continuing a row must give the same result as
+    /// folding all its events.
     Split,
 }
 
@@ -126,7 +126,7 @@ impl FoldMode {
     }
 }
 
-/// Folds streams from their first events into tables that have nothing of them.
+/// Folds streams from their first events into tables that have no rows of them.
 pub(super) async fn fold_whole(
     projection: &dyn Projection,
     table: Table,
@@ -179,7 +179,7 @@ impl FoldedBatch {
         self.rows.push((table, rows));
     }
 
-    /// As with one row a stream, but that the row that says how far a stream is folded lies in a table beside.
+    /// Folds streams of several rows each. Works like `fold_row`, but the progress row is in a separate table.
     fn fold_rows(
         &mut self,
         (table, projection): (Table, &dyn MultiRowProjection),
@@ -221,7 +221,7 @@ impl FoldedBatch {
     }
 }
 
-/// Events that the row has seen already are left out; a gap before the first is one event too many to fold.
+/// Skips events that the row has already applied. A version gap before the first new event is an error.
 fn skip_folded<'a>(
     row: Option<&Row>,
     events: &'a [Arc<StoredEvent>],
@@ -241,7 +241,7 @@ fn skip_folded<'a>(
     }
 }
 
-/// How far a stream is folded.
+/// Returns the row that stores how far a stream is folded.
 pub(super) fn progress_row(last: &StoredEvent) -> Row {
     let id = last.stream_id.as_uuid();
     Row {

@@ -1,5 +1,4 @@
-//! Streams in the order in which they begin, each whole: how a table is filled that nobody reads yet, and how it is
-//! compared with the log afterwards.
+//! Scans whole streams in the order of their first events, to backfill a table and to compare it with the log.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,31 +12,33 @@ use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
 use crate::read_model::Checkpoint;
 
-/// How many streams are read by one statement, which has a time limit: on a cold cache each may be a read of the disk.
+/// Maximum number of streams per statement. Statements have a timeout, and on a cold cache each stream may be a disk
+/// read.
 const STREAMS_AT_ONCE: u32 = 1_000;
 
-/// Streams that begin in a part of the log, each with all of its events up to a position that may be far behind it.
+/// Streams whose first events are in one range of the log, each with its events up to a position that may be far after
+/// the range.
 pub(super) struct StreamChunk {
-    /// The end of the part.
+    /// Checkpoint at the end of the range.
     pub(super) to: Checkpoint,
-    /// In order of their first events.
+    /// Streams in the order of their first events.
     pub(super) streams: Streams,
 }
 
-/// Reads the streams of a type.
+/// Scan of the streams of one type.
 pub(super) struct StreamScanner {
     engine: Arc<dyn Engine>,
     filter: LogFilter,
-    /// Streams that begin later, and events behind it, are not read.
+    /// Last position of the scan; later events and streams are not read.
     upto: u64,
-    /// How far the log was looked at for beginnings.
+    /// Last position scanned for first events.
     scanned: u64,
-    /// First events up to there whose streams were not read yet.
+    /// First events up to `scanned` whose streams were not read yet.
     waiting: VecDeque<Arc<StoredEvent>>,
 }
 
 impl StreamScanner {
-    /// Those that begin after a position, with what they have up to another.
+    /// Creates a scan of the streams whose first events are after `after`, with their events up to `upto`.
     pub(super) fn new(engine: &Arc<dyn Engine>, stream_type: &str, after: u64, upto: u64) -> Self {
         Self {
             engine: Arc::clone(engine),
@@ -52,7 +53,7 @@ impl StreamScanner {
         }
     }
 
-    /// The next part; `None` at the end, and where the log ends before it.
+    /// Returns the next chunk, or `None` at the end of the scan or if the log ends before it.
     pub(super) async fn next(&mut self) -> Result<Option<StreamChunk>, EngineError> {
         if self.waiting.is_empty() && !self.scan_ahead().await? {
             return Ok(None);
@@ -68,7 +69,7 @@ impl StreamScanner {
         Ok(to.map(|to| StreamChunk { to, streams }))
     }
 
-    /// The next streams with all that they have, where any wait. The next beginnings are looked for meanwhile.
+    /// Loads the next waiting streams with all their events. Scans for further first events concurrently.
     async fn load_streams(&mut self) -> Result<Streams, EngineError> {
         let next = self.waiting.iter().take(STREAMS_AT_ONCE as usize);
         let ids: Vec<StreamId> = next.map(|event| event.stream_id).collect();
@@ -87,7 +88,7 @@ impl StreamScanner {
         Ok(streams)
     }
 
-    /// Looks for the next beginnings, where few wait. Returns whether there was anything to look at.
+    /// Scans for further first events if few are waiting. Returns whether the scan advanced.
     async fn scan_ahead(&mut self) -> Result<bool, EngineError> {
         let from = self.scanned;
         let bytes: usize = self.waiting.iter().map(|event| event.payload.len()).sum();
@@ -107,7 +108,7 @@ impl StreamScanner {
     }
 }
 
-/// Adds what streams have after their first events, which comes in the streams' order.
+/// Appends the remaining events of streams, which are in the order of the streams.
 fn append(streams: &mut Streams, tails: Vec<StoredEvent>) {
     let mut streams = streams.iter_mut();
     let mut current = streams.next();

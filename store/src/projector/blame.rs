@@ -1,4 +1,4 @@
-//! What a failed read or write of rows says about the rows: whether one of them is to blame, or the database.
+//! Classifies failed reads and writes of rows: caused by a row, or by the database.
 
 use std::io;
 
@@ -8,14 +8,14 @@ use sqlx::sqlite::SqliteError;
 
 use crate::error::EngineError;
 
-/// What is to blame for a failure.
+/// Cause of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureScope {
-    /// A row, which fails again whenever it is tried.
+    /// A row, which fails on every attempt.
     Row,
-    /// A row, if others can be written meanwhile: the call took too long, or the database failed inside.
+    /// A row, if other rows can be written: the call timed out, or the database failed internally.
     RowIfOthersPass,
-    /// The connection, a lock, the disk, a missing table or privilege: no row.
+    /// No row: the connection, a lock, the disk, a missing table or privilege.
     NoRow,
 }
 
@@ -33,7 +33,7 @@ impl FailureScope {
     }
 }
 
-/// Why a stream is parked, without what the database says: that may hold a row's values.
+/// Returns the reason why a stream is parked, without the database's message: it may contain row values.
 pub(super) fn reason(error: &EngineError) -> String {
     let code = match error {
         EngineError::Rejected(error)
@@ -71,8 +71,8 @@ fn of_database(error: &Error) -> FailureScope {
     }
 }
 
-/// PostgreSQL's classes (<https://www.postgresql.org/docs/current/errcodes-appendix.html>): 22 data, 23 constraints, 54
-/// limits, P0 raised by a trigger; 57014 a statement's time limit, XX internal.
+/// Maps PostgreSQL's SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>): class 22 data, 23
+/// constraints, 54 limits, P0 raised by a trigger; 57014 statement timeout, XX internal errors.
 fn of_sqlstate(code: &str) -> FailureScope {
     let class = code.get(..2).unwrap_or_default();
     if ["22", "23", "54", "P0"].contains(&class) {
@@ -84,8 +84,8 @@ fn of_sqlstate(code: &str) -> FailureScope {
     }
 }
 
-/// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>): TOOBIG, CONSTRAINT (which a trigger raises
-/// too), MISMATCH; INTERRUPT.
+/// Maps SQLite's primary result codes (<https://www.sqlite.org/rescode.html>): TOOBIG, CONSTRAINT (also raised by
+/// triggers), MISMATCH; INTERRUPT.
 fn of_result_code(extended: i32) -> FailureScope {
     match extended & 0xff {
         18..=20 => FailureScope::Row,

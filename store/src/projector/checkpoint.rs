@@ -1,22 +1,22 @@
-//! Whether a checkpoint fits the log.
+//! Checks checkpoints against the log.
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::{LogPage, StoredEvent};
 use crate::read_model::Checkpoint;
 
-/// The checkpoint does not fit the log: the log was restored to an earlier point, or is another one.
+/// Checkpoint that does not match the log: the log was restored to an earlier point, or is a different log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "checkpoint {projection} is at position {position} but the log {found}: the log was restored to an earlier point \
      or is a different log"
 )]
 pub struct CheckpointAhead {
-    /// Whose checkpoint.
+    /// Name of the checkpoint's owner.
     pub projection: String,
-    /// Where it stands.
+    /// Position of the checkpoint.
     pub position: u64,
-    /// What the log has instead.
+    /// What the log has instead of the checkpoint's event.
     pub found: &'static str,
 }
 
@@ -47,7 +47,7 @@ pub async fn checkpoint_mismatch(
     }))
 }
 
-/// The checkpoint of who has seen an event and all before it.
+/// Returns the checkpoint after an event.
 pub(crate) fn checkpoint_at(event: &StoredEvent) -> Checkpoint {
     Checkpoint {
         position: event.position,
@@ -55,7 +55,7 @@ pub(crate) fn checkpoint_at(event: &StoredEvent) -> Checkpoint {
     }
 }
 
-/// The checkpoint of who has seen all that a page looked at; `None` where the log ends before it by now.
+/// Returns the checkpoint after all positions that a page scanned, or `None` if the log now ends earlier.
 pub(crate) async fn checkpoint_after_page(
     engine: &dyn Engine,
     page: &LogPage,

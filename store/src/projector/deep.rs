@@ -1,4 +1,4 @@
-//! Whether the read models that are read are what the log makes: for `roentgen verify --deep`.
+//! Compares the live read models with the log, for `roentgen verify --deep`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,33 +12,33 @@ use crate::error::EngineError;
 use crate::lease::Leases;
 use crate::lifecycle::BackgroundTasks;
 
-/// How long the leases of a server that was killed are waited for.
+/// Maximum wait for the leases of a server that was killed.
 const LEASES_WITHIN: Duration = Duration::from_secs(8);
 
-/// What a comparison of the read models with the log came to.
+/// Outcome of comparing the read models with the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Comparison {
-    /// One entry a read model.
+    /// One entry per read model.
     Done(Vec<ComparedModel>),
-    /// A server projects them: what moves cannot be compared.
+    /// A server projects the read models; tables that change cannot be compared.
     Busy,
 }
 
-/// A read model that was compared.
+/// Read model that was compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComparedModel {
-    /// Its table, or its model's name where no table is read yet.
+    /// Name of the table, or of the read model if no table is live yet.
     pub name: String,
-    /// What is wrong with it, without PHI.
+    /// Difference from the log, without PHI.
     pub difference: Option<String>,
 }
 
-/// Compares each row of the read models with its stream, up to each model's checkpoint. While this process compares, it
-/// holds the models' leases, so that nobody projects.
+/// Compares each row of the read models with its stream, up to each read model's checkpoint. During the comparison this
+/// process holds the read models' leases, so that no node projects.
 ///
 /// # Errors
 ///
-/// Where the database fails, or the log's beginning is archived.
+/// [`EngineError`] if the database fails, or if the start of the log is archived.
 pub async fn compare(
     engine: &Arc<dyn Engine>,
     projections: &[Arc<dyn Projection>],

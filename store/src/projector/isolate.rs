@@ -1,8 +1,8 @@
-//! A batch that cannot be written, in halves, until one event is left: its stream is parked, and the others go on.
+//! Bisects a batch that cannot be written until one event is left, parks that event's stream, and projects the others.
 //!
-//! Each half is a batch of its own, with its checkpoint, so that rows and checkpoint move together here too. A failure
-//! that blames no row ends the attempt and parks nobody. One that blames a row only if others pass (see
-//! [`FailureScope`]) parks its stream in the transaction that writes the next event of another stream.
+//! Each half is a separate batch with its checkpoint, so that rows and checkpoint advance together here too. A failure
+//! that no row causes ends the attempt and parks nothing. A failure that a row causes only if others pass (see
+//! [`FailureScope`]) parks the stream in the transaction that writes the next event of another stream.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,28 +19,28 @@ use crate::read_model::ParkedStream;
 
 type Events = [Arc<StoredEvent>];
 
-/// What became of a part of the batch.
+/// Outcome of writing a part of the batch.
 enum WriteAttempt {
-    /// So many events are projected.
+    /// This number of events was projected.
     Written(usize),
-    /// Another projector moved a checkpoint, or this one is to stop.
+    /// Another projector advanced a checkpoint, or this one must stop.
     Lost,
 }
 
-/// A batch in parts.
+/// Batch that is bisected.
 struct BatchBisection<'a> {
     projector: &'a Projector,
     members: Vec<ProjectedTable>,
     parked: HashSet<(String, StreamId)>,
-    /// Whether this node projects all tables, and so says how far they are.
+    /// Whether this node projects all tables, and therefore reports their progress.
     leads_all: bool,
 }
 
 impl Projector {
-    /// Projects the next batch in parts, after it failed as a whole, and parks the stream that a part fails for.
+    /// Projects the next batch in parts after it failed as a whole, and parks the stream that makes a part fail.
     ///
     /// # Errors
-    /// `failure`, or a later one, if no stream is to blame; nothing was parked.
+    /// `failure`, or a later error, if no stream is to blame; nothing was parked.
     pub(super) async fn isolate(
         &self,
         leases: &Leases,
@@ -92,7 +92,7 @@ impl BatchBisection<'_> {
         Ok(())
     }
 
-    /// Folds and writes as many of the events as make a batch, and parks these streams with it.
+    /// Folds and writes as many of the events as fit into a batch, and parks these streams in the same batch.
     async fn write(
         &mut self,
         events: &Events,
@@ -170,7 +170,7 @@ impl BatchBisection<'_> {
         Err(failure)
     }
 
-    /// The tables that the event is to be folded into.
+    /// Returns the tables that the event has to be folded into.
     fn tables_of(&self, event: &StoredEvent) -> Vec<String> {
         let members = self.members.iter();
         let folding = members.filter(|member| {
@@ -183,7 +183,7 @@ impl BatchBisection<'_> {
             .collect()
     }
 
-    /// The events up to and with the first that is another stream's and makes a row.
+    /// Returns the events up to and including the first one of another stream that is folded into a table.
     fn up_to_another<'e>(&self, left: &'e Events) -> Option<&'e Events> {
         let guilty = left.first()?.stream_id;
         let another = left

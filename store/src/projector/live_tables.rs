@@ -1,4 +1,4 @@
-//! Which tables this program projects and reads: the live generations of its projections' shapes.
+//! Selects the tables that this node projects and reads: the live generations of its projections' schemas.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::error::EngineError;
 use crate::generation::{Generation, GenerationState, NewGeneration};
 use crate::read_model::{Checkpoint, ReadModel, Table};
 
-/// From so many events on a log is filled in before its read models are read.
+/// Log length, in events, from which read models are backfilled before they are read.
 const BACKFILL_THRESHOLD: u64 = 100_000;
 
-/// Gives each projection whose shape was never filled a generation. Where no shape ever was and the log is short, they
-/// begin together at its first event and are read at once; else each is filled first.
+/// Creates a generation for each projection whose schema has none. If no generation exists and the log is short, all
+/// start at the first event and are live immediately; otherwise each is backfilled first.
 pub(super) async fn create_missing_generations(
     engine: &dyn Engine,
     projections: &[Arc<dyn Projection>],
@@ -28,7 +28,7 @@ pub(super) async fn create_missing_generations(
         .filter(|projection| !is_there(projection))
         .collect();
     if missing.is_empty() {
-        // Tables that are there are brought up to date.
+        // Brings existing tables up to date.
         return engine.create_tables(&[]).await;
     }
     let upto = engine.head().await?.position;
@@ -53,7 +53,7 @@ pub(super) async fn create_missing_generations(
     engine.create_generations(&new).await
 }
 
-/// The live generations of the projections' shapes; from now on this process reads those.
+/// Returns the live generations of the projections' schemas; from now on this process reads them.
 pub(super) async fn load_live_tables(
     engine: &dyn Engine,
     projections: &[Arc<dyn Projection>],
@@ -67,7 +67,7 @@ pub(super) async fn load_live_tables(
     Ok(members)
 }
 
-/// Which checkpoint saw an event last that the log does not have, where one did.
+/// Returns the first checkpoint that is ahead of the log, if any.
 pub(super) async fn misfit(
     engine: &dyn Engine,
     members: &[ProjectedTable],
@@ -102,7 +102,7 @@ fn member(projection: &Arc<dyn Projection>, generations: &[Generation]) -> Optio
     })
 }
 
-/// The table of a generation of this shape.
+/// Returns the table of a generation of this schema.
 pub(super) const fn table(model: &'static ReadModel, of: &Generation) -> Table {
     Table {
         model,

@@ -1,4 +1,4 @@
-//! Parked streams: which there are, and how they are folded again, by any node, beside the projector that leads.
+//! Lists and retries parked streams; any node can retry one in parallel to the leading projector.
 
 use std::sync::Arc;
 
@@ -15,75 +15,75 @@ use crate::generation::{Generation, GenerationState};
 use crate::read_model::{Checkpoint, ParkedRetry, ParkedStream, ReadModel, RetryEnd, Row, Table};
 use crate::reads::Scope;
 
-/// Events that are read at once.
+/// Number of events per read.
 const PAGE: u32 = 100;
-/// How often a stream is folded again because the projector was faster.
+/// Maximum number of attempts of one retry while the projector keeps passing the stream's events.
 const MAX_RETRY_ATTEMPTS: usize = 32;
 
-/// The read models' parked streams.
+/// Status of the read models, and retries of their parked streams.
 #[derive(Debug)]
 pub struct ParkedStreams {
     engine: Arc<dyn Engine>,
     projections: Vec<Arc<dyn Projection>>,
-    /// One stream at a time: the projector needs connections too.
+    /// Lock for one retry at a time: the projector needs connections too.
     turn: Mutex<()>,
 }
 
-/// How far the read models are, and what is parked of them.
+/// Progress of the read models, and their parked streams.
 #[derive(Debug)]
 pub struct ProjectionStatus {
-    /// The last position of the log.
+    /// Position of the log's head.
     pub head: u64,
-    /// Each model, in the order of their declaration.
+    /// Read models in the order of their declaration.
     pub models: Vec<ReadModelStatus>,
 }
 
-/// A read model: the generation that is read, and what is parked of it, by position.
+/// Status of one read model: its live generation and that generation's parked streams.
 #[derive(Debug)]
 pub struct ReadModelStatus {
-    /// Its shape.
+    /// Schema of the read model.
     pub model: &'static ReadModel,
-    /// The type of the streams that it folds.
+    /// Type of the streams that the read model folds.
     pub stream_type: &'static str,
-    /// What is read; `None` where there is nothing yet.
+    /// Generation that is read; `None` if none is live yet.
     pub live: Option<Generation>,
-    /// Its other generations, and those of its other versions: in the making, failed, or kept.
+    /// Other generations, of this and of other schema versions: being built, failed or retired.
     pub others: Vec<Generation>,
-    /// The streams that the live generation could not fold.
+    /// Streams that the live generation could not fold, by position.
     pub parked: Vec<ParkedStream>,
 }
 
-/// What became of a stream that was folded again.
+/// Outcome of retrying a parked stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetryOutcome {
-    /// It is parked no more: the model shows all of it.
+    /// The stream is no longer parked; the read model shows all of it.
     Resolved,
-    /// It stays parked, from this position on and for this reason.
+    /// The stream stays parked, from this position on and for this reason.
     StillParked(ParkedStream),
-    /// The projector passed events of the stream each time that it was folded. Nothing was written.
+    /// The projector passed events of the stream during every attempt; nothing was written.
     Contended,
 }
 
 impl ProjectionStatus {
-    /// The last position that all of the read models show.
+    /// Returns the last position that all read models have reached.
     pub fn position(&self) -> u64 {
         let positions = self.models.iter().map(ReadModelStatus::position);
         positions.min().unwrap_or(0)
     }
 
-    /// How many events come after that.
+    /// Returns the number of events after that position.
     pub fn lag(&self) -> u64 {
         self.head.saturating_sub(self.position())
     }
 }
 
 impl ReadModelStatus {
-    /// The last position that it shows.
+    /// Returns the last position that the read model has reached.
     pub fn position(&self) -> u64 {
         self.checkpoint().position
     }
 
-    /// Where it stands.
+    /// Returns the checkpoint of the live generation, or the start of the log if none is live.
     pub fn checkpoint(&self) -> Checkpoint {
         let live = self.live.as_ref();
         live.map_or(Checkpoint::START, |generation| generation.checkpoint)
@@ -91,7 +91,7 @@ impl ReadModelStatus {
 }
 
 impl ParkedStreams {
-    /// Of these projections.
+    /// Creates the service for these projections.
     pub fn new(engine: Arc<dyn Engine>, projections: Vec<Arc<dyn Projection>>) -> Self {
         Self {
             engine,
@@ -100,7 +100,7 @@ impl ParkedStreams {
         }
     }
 
-    /// Returns the checkpoints of the read models and what is parked.
+    /// Returns the progress of the read models and their parked streams.
     ///
     /// # Errors
     ///
@@ -140,8 +140,8 @@ impl ParkedStreams {
         Ok(models.collect())
     }
 
-    /// Returns when the first event that the model cannot apply was recorded: since then it shows less of the stream
-    /// than the log has.
+    /// Returns the time at which the first event that the read model cannot apply was recorded. Since then the read
+    /// model shows less of the stream than the log contains.
     ///
     /// # Errors
     ///
@@ -151,8 +151,8 @@ impl ParkedStreams {
         Ok(event.map(|event| event.recorded_at()))
     }
 
-    /// Folds a parked stream from its first event, and releases it if that succeeds. `None` if the model of this name
-    /// has not parked it.
+    /// Folds a parked stream from its first event, and unparks it if that succeeds. Returns `None` if the read model of
+    /// this name has not parked it.
     ///
     /// # Errors
     ///
@@ -187,7 +187,7 @@ impl ParkedStreams {
         Ok(Some(RetryOutcome::Contended))
     }
 
-    /// In the generation that is read.
+    /// Returns the parked stream, if the live generation has parked it.
     async fn parked(
         &self,
         model: &'static ReadModel,
@@ -212,7 +212,7 @@ impl ParkedStreams {
         Ok(parked.map(|parked| (table, parked)))
     }
 
-    /// `None` where another was faster.
+    /// Retries the stream once. Returns `None` if another write was faster.
     async fn attempt(
         &self,
         projection: &dyn Projection,
@@ -243,7 +243,7 @@ impl ParkedStreams {
         }))
     }
 
-    /// The stream's rows from its first event on, and how far that goes.
+    /// Folds the stream from its first event. Returns its rows and where the fold ended.
     async fn refold(
         &self,
         mut refolded: StreamFold<'_>,

@@ -1,4 +1,4 @@
-//! How far the read models are.
+//! Reports the progress of the read models to readers that wait for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::checkpoint::CheckpointAhead;
 
-/// How far the read models are, for those who wait for them.
+/// Progress of the read models, for readers that wait for a position.
 #[derive(Debug, Clone)]
 pub struct ProjectionProgress {
     projected: Arc<watch::Sender<u64>>,
@@ -16,12 +16,12 @@ pub struct ProjectionProgress {
     refused: Arc<watch::Sender<Option<CheckpointAhead>>>,
 }
 
-/// Positions that somebody waits for, and how many do.
+/// Positions that readers wait for, with the number of readers.
 #[derive(Debug, Default)]
 pub(super) struct Waiters(BTreeMap<u64, usize>);
 
 impl Waiters {
-    /// Whether somebody waits for something after `position`, up to `upto`.
+    /// Checks whether a reader waits for a position after `position`, up to `upto`.
     pub(super) fn is_any(&self, position: u64, upto: u64) -> bool {
         position < upto && self.0.range(position + 1..=upto).next().is_some()
     }
@@ -38,7 +38,7 @@ impl Waiters {
     }
 }
 
-/// Somebody who waits, until it is dropped.
+/// Registration of one waiting reader; removed on drop.
 struct WaiterGuard<'a> {
     wanted: &'a watch::Sender<Waiters>,
     position: u64,
@@ -69,17 +69,17 @@ impl ProjectionProgress {
         }
     }
 
-    /// The last position that the read models show.
+    /// Returns the last position that the read models have reached.
     pub fn position(&self) -> u64 {
         *self.projected.borrow()
     }
 
-    /// Why the read models stand still, where the log does not fit them.
+    /// Returns why the projector is halted, if a checkpoint is ahead of the log.
     pub fn halt_reason(&self) -> Option<CheckpointAhead> {
         self.refused.borrow().clone()
     }
 
-    /// Waits until the read models show `position`, at most until `deadline`. Returns what they show then.
+    /// Waits until the read models have reached `position`, at most until `deadline`. Returns the position reached.
     pub async fn wait_for(&self, position: u64, deadline: Instant) -> u64 {
         let mut projected = self.projected.subscribe();
         if *projected.borrow() < position {
@@ -90,7 +90,7 @@ impl ProjectionProgress {
         self.position()
     }
 
-    /// Waits until somebody waits for something after `position` that the log has.
+    /// Waits until a reader waits for a position after `position` that the log has.
     pub(super) async fn wait_for_demand(&self, position: u64, mut head: watch::Receiver<u64>) {
         let mut wanted = self.wanted.subscribe();
         loop {
@@ -108,7 +108,7 @@ impl ProjectionProgress {
         }
     }
 
-    /// Says why the read models stand still, or that they do not.
+    /// Sets or clears the reason why the projector is halted.
     pub(super) fn refuse(&self, refused: Option<CheckpointAhead>) {
         if let Some(said) = refused.as_ref()
             && self.refused.borrow().as_ref() != Some(said)

@@ -1,4 +1,4 @@
-//! How streams become rows.
+//! Defines how streams are folded into rows.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -9,18 +9,18 @@ use uuid::Uuid;
 use crate::log::StoredEvent;
 use crate::read_model::{ReadModel, Row, Table};
 
-/// A read model and how it follows from the log.
+/// Read model, and how it is projected from the log.
 pub trait Projection: Debug + Send + Sync + 'static {
-    /// Its table.
+    /// Returns the schema of the read model.
     fn model(&self) -> &'static ReadModel;
 
-    /// The type of the streams that it folds.
+    /// Returns the type of the streams that the projection folds.
     fn stream_type(&self) -> &'static str;
 
-    /// How a stream becomes rows.
+    /// Returns how a stream is folded into rows.
     fn kind(&self) -> ProjectionKind<'_>;
 
-    /// A generation's tables, that of the model first.
+    /// Returns the tables of a generation, the read model's table first.
     fn tables(&self, generation: u32) -> Vec<Table> {
         let beside = match self.kind() {
             ProjectionKind::SingleRow(_) => None,
@@ -31,51 +31,50 @@ pub trait Projection: Debug + Send + Sync + 'static {
     }
 }
 
-/// How a stream becomes rows.
+/// Number of rows per stream, with the fold.
 #[derive(Debug, Clone, Copy)]
 pub enum ProjectionKind<'a> {
-    /// One row a stream, whose id is the stream's.
+    /// One row per stream, with the stream's id.
     SingleRow(&'a dyn SingleRowProjection),
-    /// Several rows a stream, each with an id of its own.
+    /// Several rows per stream, each with a separate id.
     MultiRow(&'a dyn MultiRowProjection),
 }
 
-/// Folds a stream into its one row.
+/// Projection that folds a stream into one row.
 pub trait SingleRowProjection: Debug + Send + Sync {
-    /// The row after some more of its stream's events, in order.
+    /// Folds the stream's next events, in order, into the row.
     fn fold(&self, row: Option<Row>, events: &[Arc<StoredEvent>]) -> FoldResult;
 }
 
-/// Folds a stream into several rows. How far the stream is folded cannot be read from them: a row says when it was
-/// touched last. So there is a table beside them with a row a stream that says it, written in the same transaction.
+/// Projection that folds a stream into several rows. A row stores only when it was last changed, not how far the stream
+/// is folded. A separate progress table stores that, with one row per stream, written in the same transaction.
 pub trait MultiRowProjection: Debug + Send + Sync {
-    /// The table beside: no columns, no indexes.
+    /// Returns the progress table, which has no additional columns and no indexes.
     fn progress_table(&self) -> &'static ReadModel;
 
-    /// The rows that these events of one stream change, beside those they add.
+    /// Returns the rows that these events of one stream change, without the rows that they add.
     fn changed_rows(&self, events: &[Arc<StoredEvent>]) -> Vec<Uuid>;
 
-    /// The rows after some more of their stream's events, in order; `rows` are those of [`Self::changed_rows`] that are
-    /// there.
+    /// Folds the stream's next events, in order. `rows` are the existing rows among [`Self::changed_rows`].
     fn fold(&self, rows: HashMap<Uuid, Row>, events: &[Arc<StoredEvent>]) -> MultiFoldResult;
 }
 
-/// What became of a stream's rows.
+/// Result of folding events into several rows.
 #[derive(Debug)]
 pub struct MultiFoldResult {
-    /// Those that were added or changed.
+    /// Rows that were added or changed.
     pub rows: Vec<Row>,
-    /// The last event that could be folded.
+    /// Last event that could be folded.
     pub folded: Option<Arc<StoredEvent>>,
-    /// The first event that could not, and why (without PHI).
+    /// Position of the first event that could not be folded, and the reason (without PHI).
     pub stuck: Option<(u64, String)>,
 }
 
-/// What became of a stream's row.
+/// Result of folding events into one row.
 #[derive(Debug)]
 pub struct FoldResult {
-    /// The row after the last event that could be folded.
+    /// Row after the last event that could be folded.
     pub row: Option<Row>,
-    /// The first event that could not, and why (without PHI).
+    /// Position of the first event that could not be folded, and the reason (without PHI).
     pub stuck: Option<(u64, String)>,
 }

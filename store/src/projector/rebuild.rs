@@ -1,10 +1,9 @@
-//! Filling a read model again beside the one that is read, and letting it take its place (blue/green).
+//! Rebuilds a read model in parallel to the live one and swaps it in (blue/green).
 //!
-//! Whoever holds a shape's lease builds its new generation: folds the log into a table without indexes, stream by
-//! stream; builds those, compares every row with its stream, catches up, and swaps the two in one transaction while no
-//! batch is written. Each step is durable: another node goes on where the last one ended, and a generation that is
-//! forgotten in between ends the work. Subscriptions and relays have checkpoints of their own, which this does not
-//! touch.
+//! The node that holds a schema's lease builds its new generation. It folds the log into a table without indexes,
+//! stream by stream, builds the indexes, compares every row with its stream, catches up, and swaps the generations in
+//! one transaction while no batch is written. Each step is durable: another node resumes after the last completed step.
+//! Dropping the generation ends the rebuild. The checkpoints of subscriptions and relays are not touched.
 
 mod shadow;
 
@@ -25,27 +24,27 @@ use crate::generation::{Generation, GenerationState, NewGeneration};
 use crate::lease::Leases;
 use crate::lifecycle::BackgroundTasks;
 
-/// Batches that are caught up before it is asked whether to go on, or while the projector waits.
+/// Maximum number of catch-up batches between two checks for cancellation, and while the projector is blocked.
 const CATCH_UP_STEPS: usize = 4;
 
-/// What may be asked about the generations of read models.
+/// Administrative operations on the generations of read models.
 #[derive(Debug)]
 pub struct RebuildService {
     engine: Arc<dyn Engine>,
     projections: Vec<Arc<dyn Projection>>,
 }
 
-/// What became of a generation that was to be dropped.
+/// Outcome of dropping one generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DropOutcome {
-    /// It is gone; its name.
+    /// The generation of this name was dropped.
     Dropped(String),
-    /// A node of another release reads it; its name.
+    /// A node of another release reads the generation of this name.
     InUse(String),
 }
 
 impl RebuildService {
-    /// Of these projections.
+    /// Creates the service for these projections.
     pub fn new(engine: Arc<dyn Engine>, projections: Vec<Arc<dyn Projection>>) -> Self {
         Self {
             engine,
@@ -53,7 +52,8 @@ impl RebuildService {
         }
     }
 
-    /// Requests a new generation of a model; one that is being built continues. `None` if no model has this name.
+    /// Requests a new generation of a read model; a running build continues. Returns `None` if no read model has this
+    /// name.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl RebuildService {
             .max_by_key(|generation| generation.generation))
     }
 
-    /// Cancels the build of a generation and drops it. Returns its name; `None` if none is being built.
+    /// Cancels the build of a generation and drops it. Returns its name, or `None` if none is being built.
     ///
     /// # Errors
     ///
@@ -99,12 +99,12 @@ impl RebuildService {
         Ok(None)
     }
 
-    /// Drops the generations of a model that nobody reads: retired and failed ones, and those of other versions while
-    /// no node projects them.
+    /// Drops the unused generations of a read model: retired and failed ones, and those of other schema versions that
+    /// no node projects.
     ///
     /// # Errors
     ///
-    /// [`EngineError`] if the database fails; generations before it are dropped.
+    /// [`EngineError`] if the database fails; generations dropped before the failure stay dropped.
     pub async fn drop_old(&self, name: &str) -> Result<Vec<DropOutcome>, EngineError> {
         let Some(projection) = self.named(name) else {
             return Ok(Vec::new());
@@ -149,7 +149,8 @@ impl RebuildService {
         Ok(all)
     }
 
-    /// Its state moves on while it is made. Once it is live it stays.
+    /// Drops a generation that is being built, and tries again when its state changes. Returns `false` if the
+    /// generation is no longer being built.
     async fn drop_in_any_state(&self, made: &Generation) -> Result<bool, EngineError> {
         loop {
             let all = self.engine.generations().await?;
@@ -169,8 +170,8 @@ impl RebuildService {
     }
 }
 
-/// A log whose beginning is archived fills nothing, and a row that the database refuses is not written, however often
-/// it is tried.
+/// Turns permanent errors into the failed state: an archived start of the log, or a row that the database rejects on
+/// every attempt.
 fn fail_if_archived(
     filled: Result<Option<GenerationState>, EngineError>,
 ) -> Result<Option<GenerationState>, EngineError> {
@@ -187,7 +188,7 @@ fn fail_if_archived(
     }
 }
 
-/// Builds what this node is to build, one generation at a time.
+/// Background task that builds this node's new generations, one at a time.
 #[derive(Debug)]
 pub(super) struct RebuildWorker {
     pub(super) engine: Arc<dyn Engine>,
@@ -242,7 +243,7 @@ impl RebuildWorker {
         !self.stop.is_cancelled() && leases.holds(&shadow.member.table.model.schema_name())
     }
 
-    /// From the state that it is in, as far as it goes.
+    /// Builds the generation from its current state as far as possible.
     async fn build(
         &self,
         projection: &Arc<dyn Projection>,
@@ -323,7 +324,7 @@ impl RebuildWorker {
         })
     }
 
-    /// Catches up and takes the place of the live generation, while this node's projector waits.
+    /// Catches up and replaces the live generation while this node's projector is blocked.
     async fn join(&self, shadow: &mut ShadowTable, leases: &Leases) -> Result<(), EngineError> {
         while self.should_continue(shadow, leases) {
             match shadow.catch_up(CATCH_UP_STEPS, u64::MAX).await? {
@@ -356,7 +357,7 @@ impl RebuildWorker {
         Ok(())
     }
 
-    /// The last position that a live table of this node's projections shows.
+    /// Returns the highest position of the live tables of this node's projections.
     async fn live_position(&self) -> Result<u64, EngineError> {
         let generations = self.engine.generations().await?;
         let live = generations.iter().filter(|generation| {

@@ -1,4 +1,4 @@
-//! A stream's rows, folded from its first event.
+//! Folds a stream into rows, from its first event.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::{
 use crate::log::StoredEvent;
 use crate::read_model::{Row, Table};
 
-/// What a stream has made so far.
+/// Rows folded from a stream so far.
 pub(super) enum StreamFold<'a> {
     Row {
         table: Table,
@@ -45,7 +45,7 @@ impl<'a> StreamFold<'a> {
         }
     }
 
-    /// Folds the next events. Returns the first that could not be folded, and why.
+    /// Folds the next events. Returns the position of the first event that could not be folded, and the reason.
     pub(super) fn apply(&mut self, events: &[Arc<StoredEvent>]) -> Option<(u64, String)> {
         match self {
             Self::Row {
@@ -76,7 +76,7 @@ impl<'a> StreamFold<'a> {
         }
     }
 
-    /// In the order of [`Projection::tables`].
+    /// Returns the rows in the order of [`Projection::tables`].
     pub(super) fn into_rows(self) -> Vec<(Table, Vec<Row>)> {
         match self {
             Self::Row { table, row, .. } => vec![(table, row.into_iter().collect())],

@@ -1,4 +1,4 @@
-//! The rows that a batch changes, as they are before it: no more of them at once than may be in memory.
+//! Loads the rows that a batch changes, as they are before the batch, within a memory limit.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,33 +11,32 @@ use crate::error::EngineError;
 use crate::read_model::{Row, Table};
 use crate::reads::Scope;
 
-/// Where rows are looked up: the batch before this one may not be written yet, and has the last word.
+/// Source of existing rows. Rows of the previous batch take precedence, because it may not be written yet.
 #[derive(Clone, Copy)]
 pub(super) struct RowSource<'a> {
     pub(super) engine: &'a dyn Engine,
     pub(super) unwritten: &'a Rows,
 }
 
-/// What the rows that a batch changes may weigh together in each table, in bytes. One tiny event may change a heavy
-/// row.
+/// Maximum size of the rows that a batch changes in each table, in bytes. One small event may change a large row.
 const ROWS_BYTES: usize = 16 * 1024 * 1024;
-/// Rows that are loaded at once where all of them are too heavy together.
+/// Number of rows per query if all rows together exceed the maximum size.
 const HEAVY_AT_ONCE: usize = 8;
 
-/// Rows by id, as many as may be loaded of those that are needed.
+/// Needed rows by id, as many as may be loaded.
 #[derive(Debug, Default)]
 struct Found {
     rows: HashMap<Uuid, Row>,
-    /// The first event that needs a row which is not among them.
+    /// Position of the first event that needs a row that was not loaded.
     upto: Option<u64>,
 }
 
-/// A row's id, and the position of the first event that needs it.
+/// Position of the first event that needs a row, and the row's id.
 type RowDemand = (u64, Uuid);
 
 impl RowSource<'_> {
-    /// The rows that are needed, in the order in which they are needed: all of them, or if they are too heavy together,
-    /// the first ones.
+    /// Loads the needed rows in the order in which they are needed: all of them, or only the first ones if they are too
+    /// large together.
     async fn rows(self, table: Table, mut needs: Vec<RowDemand>) -> Result<Found, EngineError> {
         let mut wanted = HashSet::with_capacity(needs.len());
         needs.retain(|(_, id)| wanted.insert(*id));
@@ -68,7 +67,7 @@ impl RowSource<'_> {
         Ok(Found { rows, upto: None })
     }
 
-    /// Rows, and what they weigh: more than `most_bytes` if not all of them are there.
+    /// Loads rows and returns their size in bytes, which exceeds `most_bytes` if not all rows were read.
     async fn load(
         self,
         table: Table,
@@ -88,14 +87,14 @@ impl RowSource<'_> {
     }
 }
 
-/// What a table has already of a batch's streams.
+/// Rows that a table already has of a batch's streams.
 #[derive(Debug, Default)]
 pub(super) struct ExistingRows {
-    /// A row of each stream: the resource's, or how far it is folded.
+    /// One row per stream: its only row, or its progress row.
     pub(super) rows: HashMap<Uuid, Row>,
-    /// The rows that the events change, of a stream that has many.
+    /// Rows that the events change, of streams with several rows.
     pub(super) changed: HashMap<Uuid, Row>,
-    /// The first event that needs a row which was not loaded.
+    /// Position of the first event that needs a row that was not loaded.
     pub(super) upto: Option<u64>,
 }
 
@@ -129,7 +128,7 @@ impl ExistingRows {
     }
 }
 
-/// Where it stands how far the streams of a table are folded that has many rows of each.
+/// Returns the progress table of a table with several rows per stream.
 pub(super) fn progress_of(table: Table, projection: &dyn MultiRowProjection) -> Table {
     Table {
         model: projection.progress_table(),
@@ -137,7 +136,7 @@ pub(super) fn progress_of(table: Table, projection: &dyn MultiRowProjection) -> 
     }
 }
 
-/// The rows that the streams' events change.
+/// Loads the rows that the streams' events change.
 async fn changed_rows(
     known: RowSource<'_>,
     table: Table,
@@ -152,7 +151,7 @@ async fn changed_rows(
     known.rows(table, needs.collect()).await
 }
 
-/// The streams' own rows. A stream that begins in this batch has none yet.
+/// Loads the streams' rows. A stream that starts in this batch has none yet.
 async fn existing_rows(
     known: RowSource<'_>,
     table: Table,

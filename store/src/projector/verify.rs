@@ -1,4 +1,4 @@
-//! Whether a table's rows are what its streams make: each row against its stream, folded from its first event.
+//! Verifies a table: compares each row with its stream, folded from its first event.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,26 +14,26 @@ use crate::generation::GenerationState;
 use crate::read_model::{ParkedStream, Row, Table};
 use crate::reads::Scope;
 
-/// What a comparison came to.
+/// Outcome of a verification.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RowVerification {
-    /// Every row is what its stream makes, and there are no others.
+    /// Every row equals the fold of its stream, and there are no other rows.
     Matches,
-    /// The first difference; without PHI.
+    /// First difference, without PHI.
     Mismatch(String),
-    /// It was broken off, or the generation is forgotten.
+    /// The verification was cancelled, or the generation was dropped.
     Aborted,
 }
 
-/// Streams that are to be compared, folded.
+/// Folded streams to compare.
 struct FoldedChunk {
     to: u64,
     ids: Vec<StreamId>,
     folded: FoldedBatch,
 }
 
-/// Compares a table that does not move with the log up to its checkpoint. While some streams are compared the next are
-/// folded, and those after them read.
+/// Compares a table that does not change with the log, up to the table's checkpoint. One chunk is compared while the
+/// next is folded and the one after that is read.
 pub(super) async fn verify(
     engine: &Arc<dyn Engine>,
     member: &ProjectedTable,
@@ -43,7 +43,7 @@ pub(super) async fn verify(
     compare_all(engine, member, verifier, goes_on).await
 }
 
-/// The same of a table that is read, which nobody projects meanwhile.
+/// Compares a live table with the log; no node may project the table during the comparison.
 pub(super) async fn verify_live(
     engine: &Arc<dyn Engine>,
     member: &ProjectedTable,
@@ -98,12 +98,12 @@ async fn folded(member: &ProjectedTable, begun: Option<StreamChunk>) -> Option<F
     })
 }
 
-/// What the table is.
+/// Kind of the verified table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TableKind {
-    /// A generation that is verified before it is read; how far that is, is kept with it.
+    /// Generation that is verified before it is read; its state stores the progress.
     Verifying,
-    /// A generation that is read.
+    /// Generation that is read.
     Live,
 }
 
@@ -111,11 +111,11 @@ struct RowVerifier<'a> {
     engine: &'a dyn Engine,
     member: &'a ProjectedTable,
     making: TableKind,
-    /// What is parked, and from where on.
+    /// Parked streams, with the positions from which they are parked.
     parked: HashMap<StreamId, u64>,
-    /// How many streams were compared.
+    /// Number of streams compared.
     checked: u64,
-    /// How many rows the log makes.
+    /// Number of rows projected from the log, by table.
     expected: Vec<(Table, u64)>,
 }
 
@@ -141,7 +141,7 @@ impl<'a> RowVerifier<'a> {
         })
     }
 
-    /// The verdict, where these streams have the last word.
+    /// Compares one chunk. Returns the outcome if the chunk ends the verification.
     async fn verify_next(
         &mut self,
         made: FoldedChunk,
@@ -163,7 +163,7 @@ impl<'a> RowVerifier<'a> {
         Ok((!is_there).then_some(RowVerification::Aborted))
     }
 
-    /// The first difference, where there is one.
+    /// Returns the first difference, if any.
     async fn compare(&mut self, made: FoldedChunk) -> Result<Option<String>, EngineError> {
         let FoldedChunk { ids, folded, .. } = made;
         self.checked += ids.len() as u64;
@@ -193,7 +193,7 @@ impl<'a> RowVerifier<'a> {
         ))
     }
 
-    /// What is there beside what was compared.
+    /// Checks that there are no streams and rows other than those compared.
     async fn compare_counts(&self) -> Result<RowVerification, EngineError> {
         let kind = self.member.projection.stream_type();
         let upto = self.member.checkpoint.position;

@@ -1,5 +1,5 @@
-//! Test support: a model whose indexes' columns are subsets of one another's, and the walks that a planner could
-//! mistake.
+//! Test support: a read model whose index columns are subsets of one another, and scans for which a planner could
+//! choose the wrong index.
 
 use roentgen_domain::ids::TenantId;
 use uuid::Uuid;
@@ -54,7 +54,7 @@ pub(crate) const TABLE: Table = Table {
     generation: 1,
 };
 
-/// Rows that are all alike: to statistics, no condition leaves any of them out.
+/// Returns identical rows: by the statistics, no condition excludes any of them.
 pub(crate) fn rows(numbers: std::ops::Range<u64>) -> Vec<Row> {
     numbers
         .map(|number| Row {
@@ -74,7 +74,7 @@ pub(crate) fn rows(numbers: std::ops::Range<u64>) -> Vec<Row> {
         .collect()
 }
 
-/// Walks that find nothing, each with the index that has to answer it; `None` is the rows' own key.
+/// Returns scans without results, each with the index that must be used; `None` is the primary key.
 pub(crate) fn walks() -> Vec<(ListQuery, Option<&'static str>)> {
     let status = ("status", Value::Text("cancelled".to_owned()));
     let modality = ("modality", Value::Text("MR".to_owned()));

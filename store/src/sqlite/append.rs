@@ -1,7 +1,7 @@
-//! A batch of appends in one transaction: look, decide, write.
+//! Appends a batch in one transaction: read the snapshot, decide, write.
 //!
-//! Each call of SQLite is a hop to its thread, so a batch costs the same few whatever its size: BEGIN, one look at all
-//! that matters, one insert each for events, streams and claims, COMMIT.
+//! Each call of SQLite is a hop to its thread. A batch of any size therefore takes the same few calls: BEGIN, one query
+//! for the snapshot, one insert each for events, streams and reservations, COMMIT.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ use crate::log::{
     PreparedAppend, Reservation, ReservationKey,
 };
 
-/// Refuses what is no append and would leave a hole in a stream: each written stream has one check, and its events
+/// Rejects a batch that would leave a gap in a stream: each written stream has one expected version, and its events
 /// follow at consecutive versions.
 pub(super) fn assert_sound(batch: &AppendBatch<'_>) -> Result<(), EngineError> {
     let sound = batch.appends.iter().all(|append| is_well_formed(append));
@@ -48,7 +48,7 @@ fn is_well_formed(PreparedAppend { append, leaves }: &PreparedAppend) -> bool {
         && leaves.len() == append.events.len()
 }
 
-/// Decides on each append by itself, and writes the winners.
+/// Decides each append separately, and writes the accepted ones.
 pub(super) async fn append(
     log: &File,
     batch: &AppendBatch<'_>,
@@ -101,7 +101,7 @@ async fn look(
         .try_fold(AppendSnapshot::empty(standing_keys), seen)
 }
 
-/// A JSON array of `[stream id, version]`.
+/// Returns a JSON array of `[stream id, version]`.
 fn places<'a>(events: impl Iterator<Item = &'a NewEvent>) -> String {
     let pairs: Vec<String> = events
         .map(|event| (hex(event.stream_id.as_uuid().as_bytes()), event.version))
@@ -110,7 +110,7 @@ fn places<'a>(events: impl Iterator<Item = &'a NewEvent>) -> String {
     format!("[{}]", pairs.join(","))
 }
 
-/// Takes up one row of the look.
+/// Adds one row of the query to the snapshot.
 fn seen(mut look: AppendSnapshot, row: &SqliteRow) -> Result<AppendSnapshot, EngineError> {
     let fields = SqliteRowReader::new(row);
     match fields.get("subject")? {
@@ -186,7 +186,7 @@ async fn write(
     run_all(connection, statements).await
 }
 
-/// An event at its place in the chain.
+/// Event with its position and hashes.
 struct PlacedEvent<'a> {
     position: u64,
     event: &'a NewEvent,
@@ -218,7 +218,7 @@ fn placed<'a>(
         .collect()
 }
 
-/// Where a stream stands after the batch.
+/// State of a stream after the batch.
 struct StreamUpdate<'a> {
     first_position: u64,
     last: &'a PlacedEvent<'a>,
@@ -288,7 +288,7 @@ fn stream_row(query: SqliteStatement, stream: &StreamUpdate<'_>) -> SqliteStatem
         .bind(int(stream.last.position))
 }
 
-/// A claim that stands here already has run out, or is this very one.
+/// Insert of reservations. An existing one has expired, or is the same reservation.
 const CLAIMS: Insert<'static> = Insert {
     into: "claims",
     columns: "key, request_hash, stream_id, version, expires_at",

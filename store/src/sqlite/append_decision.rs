@@ -1,4 +1,4 @@
-//! What becomes of each append of a batch, given what the log holds.
+//! Decides the outcome of each append of a batch from the state of the log.
 
 use std::collections::HashMap;
 
@@ -11,38 +11,38 @@ use crate::log::{
     ReservationKey,
 };
 
-/// By patient, what the keys file has.
+/// Keys in the keys file, by patient.
 pub(super) type ExistingKeys = HashMap<(TenantId, PatientId), ExistingKey>;
 
-/// A patient's keys in the keys file.
+/// Keys of one patient in the keys file.
 #[derive(Debug, Default)]
 pub(super) struct ExistingKey {
-    /// The id of the key that stands.
+    /// Id of the stored key.
     pub(super) key_id: Option<Uuid>,
-    /// The ids of keys with a tombstone.
+    /// Ids of keys with a tombstone.
     pub(super) erased: Vec<Uuid>,
 }
 
-/// All that a batch must know of the log, as it stands under the write lock.
+/// State of the log that a batch depends on, read under the write lock.
 #[derive(Debug)]
 pub(super) struct AppendSnapshot {
     pub(super) head: Head,
-    /// When the last event was recorded.
+    /// Time at which the last event was recorded.
     pub(super) recorded_at_ms: i64,
-    /// The checked streams that exist.
+    /// Versions of the checked streams that exist.
     pub(super) versions: HashMap<StreamId, u64>,
-    /// The asked claims that are taken and not expired.
+    /// Requested reservations that are taken and not expired.
     pub(super) held: HashMap<ReservationKey, HeldReservation>,
-    /// Of appends that may have been sent before, what stands where their first events would, by its event id.
+    /// For appends that may be resends: the stored event at the stream and version of the first event, by event id.
     pub(super) standing: HashMap<EventId, WrittenEvent>,
-    /// The keys of the batch's new patients.
+    /// Stored keys of the batch's new patients.
     pub(super) standing_keys: ExistingKeys,
-    /// The keys that the log lists for them.
+    /// Keys that the log lists for the batch's new patients.
     pub(super) registered: Vec<(TenantId, PatientId, Uuid)>,
 }
 
 impl AppendSnapshot {
-    /// At an empty log.
+    /// Returns the snapshot of an empty log.
     pub(super) fn empty(standing_keys: ExistingKeys) -> Self {
         Self {
             head: Head {
@@ -58,7 +58,7 @@ impl AppendSnapshot {
         }
     }
 
-    /// Whether the log lists a key for the patient that is neither this one nor has a tombstone.
+    /// Checks whether the log lists a key for the patient that is neither the new key nor has a tombstone.
     fn has_other_registered(&self, new: &NewPatientKey, standing: &ExistingKey) -> bool {
         let own = |pair: &&(TenantId, PatientId, Uuid)| {
             (pair.0, pair.1) == (new.tenant_id, new.patient_id)
@@ -70,14 +70,14 @@ impl AppendSnapshot {
     }
 }
 
-/// An event that stands already.
+/// Event that is already in the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WrittenEvent {
     pub(super) position: u64,
     pub(super) recorded_at_ms: i64,
 }
 
-/// One verdict an append, in order. No stream that is written stands in two appends, so each is decided by itself.
+/// Returns one outcome per append, in order. No written stream is in two appends, so each append is decided separately.
 pub(super) fn decide(batch: &AppendBatch<'_>, look: &AppendSnapshot) -> Vec<AppendOutcome> {
     batch
         .appends
@@ -86,7 +86,7 @@ pub(super) fn decide(batch: &AppendBatch<'_>, look: &AppendSnapshot) -> Vec<Appe
         .collect()
 }
 
-/// The first that applies, in this order on both engines.
+/// Returns the first outcome that applies; the order is the same on both engines.
 fn verdict(append: &Append, look: &AppendSnapshot, resend: bool) -> AppendOutcome {
     already_written(append, look)
         .or_else(|| claimed(append, look, resend))
@@ -107,7 +107,8 @@ fn already_written(append: &Append, look: &AppendSnapshot) -> Option<AppendOutco
 }
 
 fn claimed(append: &Append, look: &AppendSnapshot, resend: bool) -> Option<AppendOutcome> {
-    // Claims without events have no event id to be known by; on a resend, the very same claim is the earlier sending's.
+    // Reservations without events have no event id to recognise; on a resend, the same reservation is from the first
+    // attempt.
     let may_be_ours = resend && append.events.is_empty();
     let taken = |claim: &Reservation| {
         let held = look.held.get(&claim.key).copied()?;
@@ -120,7 +121,7 @@ fn claimed(append: &Append, look: &AppendSnapshot, resend: bool) -> Option<Appen
         .map(|held| AppendOutcome::KeyTaken { held })
 }
 
-/// Also where another key of the patient is missing: whoever looks is told so.
+/// Checks for another key of the patient, including one that is missing: the caller's lookup then reports it.
 fn patient_key_exists(append: &Append, look: &AppendSnapshot) -> Option<AppendOutcome> {
     let other = append.patient_keys.iter().any(|new| {
         let standing = look.standing_keys.get(&(new.tenant_id, new.patient_id));

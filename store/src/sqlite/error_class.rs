@@ -1,4 +1,4 @@
-//! What SQLite's errors mean to a caller.
+//! Classifies SQLite's errors for callers.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,11 @@ use sqlx::Error;
 
 use crate::error::EngineError;
 
-/// The linked SQLite is older than 3.51.3, and can corrupt a WAL that two connections checkpoint at once.
+/// Linked SQLite that is older than 3.51.3 and can corrupt a WAL that two connections checkpoint concurrently.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("SQLite {found} is not supported; 3.51.3 or later is required")]
 pub struct UnsupportedSqliteVersion {
-    /// What `sqlite_version()` says.
+    /// Version that `sqlite_version()` returns.
     pub found: String,
 }
 
@@ -20,13 +20,13 @@ impl From<UnsupportedSqliteVersion> for EngineError {
     }
 }
 
-/// Others than its owner may read or write a database file.
+/// Database file that users other than its owner may read or write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} is open to others than its owner (mode {:04o}): chmod 600 it", path.display(), mode & 0o7777)]
 pub struct InsecureFileMode {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its mode.
+    /// Mode of the file.
     pub mode: u32,
 }
 
@@ -36,8 +36,8 @@ impl From<InsecureFileMode> for EngineError {
     }
 }
 
-/// Primary result codes (<https://www.sqlite.org/rescode.html>) that say nothing about the statement: somebody else's
-/// lock, the disk, memory.
+/// Primary result codes (<https://www.sqlite.org/rescode.html>) that do not depend on the statement: another
+/// connection's lock, the disk, memory.
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const NOMEM: i32 = 7;
@@ -51,7 +51,7 @@ const TRANSIENT_CODES: [i32; 9] = [
     BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL,
 ];
 
-/// For everything but COMMIT: whatever failed took no effect, since its transaction is rolled back.
+/// Classifies an error of any statement except COMMIT: it took no effect, because its transaction is rolled back.
 pub(super) fn classify(error: Error) -> EngineError {
     if is_transient(&error) {
         EngineError::Unavailable(error)
@@ -60,7 +60,7 @@ pub(super) fn classify(error: Error) -> EngineError {
     }
 }
 
-/// For COMMIT: where the disk failed under it, the next reader of the WAL decides.
+/// Classifies an error of COMMIT: if the disk failed during COMMIT, the next reader of the WAL decides.
 pub(super) fn classify_commit(error: Error) -> EngineError {
     let unknown = matches!(error, Error::WorkerCrashed) || primary_code(&error) == Some(IOERR);
     if unknown {
@@ -83,7 +83,7 @@ fn is_transient(error: &Error) -> bool {
     ours || primary_code(error).is_some_and(|code| TRANSIENT_CODES.contains(&code))
 }
 
-/// The low byte of the extended result code.
+/// Returns the low byte of the extended result code.
 fn primary_code(error: &Error) -> Option<i32> {
     let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)

@@ -1,7 +1,7 @@
-//! One database file: one writer, some readers.
+//! Opens one database file, with one writer and several readers.
 //!
-//! SQLite lets one connection write at a time. Here that is a rule of the program and not a race for a lock: writers of
-//! this process queue on a mutex, and only other processes' writers are waited for in SQLite.
+//! SQLite allows one writing connection at a time. Writers of this process queue on a mutex instead of competing for
+//! SQLite's lock; SQLite waits only for writers of other processes.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,40 +16,40 @@ use super::readers::{ReadConnection, Readers};
 use crate::error::EngineError;
 use crate::reads::SYSTEM_READERS;
 
-/// How long a caller waits for its turn, at the most.
+/// Maximum wait of a caller for the writer or a reader.
 const WRITER_WAIT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long SQLite waits for another process's lock.
+/// Maximum wait of SQLite for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
-/// `SQLITE_BUSY`, and the pause before the next try.
+/// Result code `SQLITE_BUSY`, and the pause before the next attempt.
 const LOCKED: &str = "5";
 const BUSY_RETRY_INTERVAL: Duration = Duration::from_millis(5);
-/// Connections that read a file: those that tenants share, and those beyond them for tenants that have none.
+/// Read connections per file: shared by all tenants, and additional ones for tenants that hold none.
 pub(super) const SHARED_READERS: usize = 4;
 pub(super) const RESERVED_READERS: usize = 2;
-/// How long a reading statement runs before it is stopped, as on PostgreSQL.
+/// Timeout of a reading statement, as on PostgreSQL.
 const STATEMENT: Duration = Duration::from_secs(5);
-/// Statements kept prepared, a connection: several sizes of the same insert, for every model.
+/// Number of prepared statements cached per connection: several sizes of the same insert for every read model.
 const STATEMENTS: usize = 400;
-/// The WAL is written back past this many pages of 4 KiB, and cut to `WAL_SIZE_LIMIT` bytes then.
+/// WAL size in pages of 4 KiB from which the WAL is checkpointed; its file is then truncated to `WAL_SIZE_LIMIT` bytes.
 const WAL_PAGES: &str = "4000";
 const WAL_SIZE_LIMIT: &str = "67108864";
-/// Pages that the log's writer keeps in memory, in KiB: the inner pages of its indexes, whose keys come in no order.
+/// Page cache of the log's writer, in KiB: the inner pages of its indexes, whose keys are inserted in no order.
 const LOG_CACHE: &str = "-16000";
-/// Earlier versions can corrupt a WAL under two connections.
+/// Minimum SQLite version; earlier ones can corrupt a WAL used by two connections.
 const MIN_SQLITE_VERSION: [u32; 3] = [3, 51, 3];
 
-/// What a crash may cost.
+/// Data that a crash may lose.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Durability {
-    /// Nothing that was acknowledged.
+    /// No acknowledged data.
     Log,
-    /// The last moments, since they can be made again from the log.
+    /// The most recent data, which can be rebuilt from the log.
     Rebuildable,
-    /// Nothing, and what is deleted is overwritten.
+    /// No data; in addition, deleted data is overwritten.
     Secret,
 }
 
-/// One database file, open.
+/// Open database file.
 #[derive(Debug)]
 pub(super) struct File {
     options: SqliteConnectOptions,
@@ -64,12 +64,12 @@ enum Writer {
     Closed,
 }
 
-/// The writer, for as long as this lives.
+/// Exclusive use of the writer.
 pub(super) type WriteConnection<'a> = MappedMutexGuard<'a, SqliteConnection>;
 
-/// A connection that writes. Two that open a new file at once both turn it to WAL, and SQLite tells the second that it
-/// is locked without waiting as it does everywhere else (`sqlite3_busy_timeout` does not cover that change): so the
-/// wait is here.
+/// Opens a connection that writes. Two connections that open a new file concurrently both switch it to WAL mode, and
+/// SQLite reports the file as locked to the second one without waiting: `sqlite3_busy_timeout` does not cover this
+/// switch. The wait is therefore implemented here.
 async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, EngineError> {
     let deadline = Instant::now() + BUSY;
     loop {
@@ -107,17 +107,17 @@ impl File {
         })
     }
 
-    /// A connection to read by. Its statements are stopped after 5 s, or when it is dropped.
+    /// Returns a connection for reading. Its statements are stopped after 5 s, or when it is dropped.
     pub(super) async fn read(&self) -> Result<ReadConnection<'_>, EngineError> {
         self.readers.acquire(Some(STATEMENT)).await
     }
 
-    /// A connection to look at whole tables by, for as long as that takes.
+    /// Returns a connection for reading whole tables, without statement timeout.
     pub(super) async fn read_at_length(&self) -> Result<ReadConnection<'_>, EngineError> {
         self.readers.acquire(None).await
     }
 
-    /// The connection to write by, when it is the caller's turn.
+    /// Returns the connection for writing, when it is the caller's turn.
     pub(super) async fn write(&self) -> Result<WriteConnection<'_>, EngineError> {
         let turn = tokio::time::timeout(WRITER_WAIT_TIMEOUT, self.writer.lock()).await;
         let mut writer = turn.map_err(|_| classify(Error::PoolTimedOut))?;
@@ -128,7 +128,7 @@ impl File {
         MutexGuard::try_map(writer, Writer::connection).map_err(|_| classify(Error::PoolClosed))
     }
 
-    /// Brings the file's schema up to date. Two processes that try at once queue.
+    /// Migrates the file's schema. Concurrent processes queue.
     pub(super) async fn migrate(&self, migrator: &Migrator) -> Result<(), EngineError> {
         let mut writing = self.write().await?;
         let mut transaction = begin(&mut writing).await?;
@@ -137,7 +137,7 @@ impl File {
         commit(transaction).await
     }
 
-    /// Reads something that is always there.
+    /// Checks that the file can be read.
     pub(super) async fn ping(&self) -> Result<(), EngineError> {
         let mut reading = self.read().await?;
         let count = sqlx::query("SELECT count(*) FROM sqlite_schema");
@@ -167,12 +167,12 @@ impl Writer {
         }
     }
 
-    /// Whether a transaction is stuck in it, which neither its owner nor its roll-back ended: SQLite had ended it by
-    /// itself, as it does when the disk is full, and the driver lost count.
+    /// Checks whether the connection is stuck in a transaction that neither its owner nor its rollback ended. This
+    /// happens if SQLite has already ended the transaction, as on a full disk, and the driver still counts it.
     async fn is_unusable(&mut self) -> bool {
         match self {
             Self::Open(connection) if connection.is_in_transaction() => {
-                // A roll-back may still be on its way; a ping comes after it.
+                // A rollback may still be queued; the ping runs after it.
                 connection.ping().await.is_err() || connection.is_in_transaction()
             }
             Self::Open(_) | Self::Closed => false,
@@ -181,7 +181,7 @@ impl Writer {
     }
 }
 
-/// Takes the write lock at once, so that a transaction never finds out half-way that it may not write.
+/// Begins a transaction with the write lock, so that it cannot fail halfway because it may not write.
 pub(super) async fn begin<'a>(
     writing: &'a mut WriteConnection<'_>,
 ) -> Result<Transaction<'a, Sqlite>, EngineError> {
@@ -209,7 +209,7 @@ fn base_options(path: &Path) -> SqliteConnectOptions {
         .statement_cache_capacity(STATEMENTS)
         .row_buffer_size(1000)
         .pragma("recursive_triggers", "ON")
-        // As on PostgreSQL: LIKE means the letters it is given.
+        // As on PostgreSQL, LIKE is case-sensitive.
         .pragma("case_sensitive_like", "ON")
         .disable_statement_logging()
 }
@@ -231,8 +231,8 @@ fn writer_options(path: &Path, durability: Durability) -> SqliteConnectOptions {
     }
 }
 
-/// Creates the file and its directory where they are missing, open to their owner only; SQLite gives the files beside
-/// it the same mode. An existing file is not touched: closing it would drop the locks that this process has on it.
+/// Creates the file and its directory if they are missing, with access for the owner only; SQLite gives the WAL files
+/// the same mode. An existing file is not opened: closing it would drop this process's locks on it.
 async fn create(path: &Path) -> std::io::Result<()> {
     if let Some(directory) = path.parent().filter(|path| !path.as_os_str().is_empty()) {
         let mut builder = tokio::fs::DirBuilder::new();
@@ -250,7 +250,8 @@ async fn create(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// A file that others may read or write, as a restored copy may be, is refused by name.
+/// Rejects a file that users other than the owner may access, as can happen with a restored copy; the error names the
+/// file.
 #[cfg(unix)]
 async fn assert_private(path: &Path) -> Result<(), EngineError> {
     use std::os::unix::fs::PermissionsExt as _;

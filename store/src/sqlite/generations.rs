@@ -1,4 +1,4 @@
-//! Generations of read models.
+//! Stores the generations of read models.
 
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -73,7 +73,7 @@ pub(super) async fn declare(read: &File, new: &[NewGeneration]) -> Result<(), En
     commit(transaction).await
 }
 
-/// Runs statements that make tables and indexes.
+/// Runs statements that create tables and indexes.
 pub(super) async fn define(read: &File, statements: Vec<String>) -> Result<(), EngineError> {
     let mut writing = read.write().await?;
     let mut transaction = begin(&mut writing).await?;
@@ -101,7 +101,7 @@ pub(super) async fn promote(
     Ok(promoted.rows_affected() == 1)
 }
 
-/// Who may write stands alone: no checkpoint moves meanwhile.
+/// Swaps in a generation. Only one transaction writes at a time, so no checkpoint advances during the swap.
 pub(super) async fn swap(read: &File, table: Table) -> Result<bool, EngineError> {
     let mut writing = read.write().await?;
     let mut transaction = begin(&mut writing).await?;

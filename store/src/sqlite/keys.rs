@@ -1,4 +1,4 @@
-//! Patients' keys, their tombstones, the log's list of them, and sealed secrets.
+//! Stores patient keys, their tombstones, the log's register of keys, and sealed secrets.
 
 use roentgen_domain::ids::{PatientId, SecretId, TenantId};
 use sqlx::SqliteConnection;
@@ -16,14 +16,14 @@ use crate::error::{Corruption, EngineError};
 use crate::log::{AppendBatch, KeyState, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
 use crate::secrets::SealedSecret;
 
-/// A patient's first key stays.
+/// Insert of patient keys; a patient's first key stays.
 const PATIENT_KEYS: Insert<'static> = Insert {
     into: "patient_keys",
     columns: "tenant, patient, key_id, wrapped, created_at, master_id",
     on_conflict: "ON CONFLICT DO NOTHING",
 };
 
-/// The log's own list of keys.
+/// Insert into the log's register of keys.
 pub(super) const REGISTER: Insert<'static> = Insert {
     into: "key_register",
     columns: "tenant, patient, key_id",
@@ -37,8 +37,8 @@ pub(super) fn register_row(query: SqliteStatement, key: &NewPatientKey) -> Sqlit
         .bind(key.wrapped.key_id)
 }
 
-/// Stores the keys of a batch's new patients, and says which keys stand. They are durable before any event sealed under
-/// them is; the key of an append that is refused later waits for the patient's next event.
+/// Stores the keys of a batch's new patients, and returns the keys in the file. Keys are durable before any event
+/// sealed with them. If the append is rejected later, its key is used for the patient's next event.
 pub(super) async fn offer(
     keys: &File,
     batch: &AppendBatch<'_>,
@@ -67,7 +67,7 @@ pub(super) async fn offer(
     Ok(patients.into_iter().zip(standing).collect())
 }
 
-/// An unknown outcome here leaves no doubt about the log: nothing of the batch is in it.
+/// Turns an unknown outcome into unavailable: nothing of the batch is in the log yet.
 fn only_unavailable(error: EngineError) -> EngineError {
     match error {
         EngineError::ConnectionLost(source) => EngineError::Unavailable(source),
@@ -95,7 +95,7 @@ fn row(
         .bind(master_id.map(<[u8]>::to_vec))
 }
 
-/// One answer each, in order: what the keys file has, and what the log lists.
+/// Returns one entry per patient, in order: the keys in the keys file and the keys that the log lists.
 pub(super) async fn find(
     keys: &File,
     log: &File,
@@ -164,7 +164,7 @@ async fn registered_of(
     Ok(answers)
 }
 
-/// In no order; those that are neither there nor have a tombstone are left out.
+/// Returns keys and tombstones in no order; ids with neither are left out.
 pub(super) async fn by_id(keys: &File, ids: &[Uuid]) -> Result<Vec<KeyState>, EngineError> {
     let mut reading = keys.read().await?;
     let those = sqlx::query(include_str!("queries/patient_keys_by_id.sql")).bind(hex_array(ids));
@@ -197,7 +197,7 @@ pub(super) async fn registered(
     entries(log, REGISTERED, after, limit).await
 }
 
-/// The latest first.
+/// Returns the last registered keys, the latest first.
 pub(super) async fn last_registered(
     log: &File,
     limit: u32,
@@ -232,7 +232,7 @@ fn wrapped_key(row: &SqliteRow) -> Result<WrappedKey, EngineError> {
     })
 }
 
-/// A JSON array of `[tenant, patient]`.
+/// Returns a JSON array of `[tenant, patient]`.
 pub(super) fn hex_pairs(patients: impl IntoIterator<Item = (TenantId, PatientId)>) -> String {
     let pairs: Vec<String> = patients
         .into_iter()
@@ -245,7 +245,7 @@ pub(super) fn hex_pairs(patients: impl IntoIterator<Item = (TenantId, PatientId)
     format!("[{}]", pairs.join(","))
 }
 
-/// The fingerprint that is recorded under this name; `candidate` if there was none.
+/// Returns the fingerprint recorded under this name, after recording `candidate` if there was none.
 pub(super) async fn fingerprint(
     keys: &File,
     name: &str,

@@ -1,4 +1,4 @@
-//! Leases: who leads, by this machine's clock, which is SQLite's.
+//! Stores leases; they expire by this machine's clock, which is also SQLite's.
 
 use std::time::Duration;
 

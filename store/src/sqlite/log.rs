@@ -1,4 +1,4 @@
-//! Reading the log.
+//! Reads the log.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::log::{Head, LogFilter, LogPage, StoredEvent, StreamTails, TailsPageLi
 use crate::reads::Scope;
 use crate::sql::{Arg, Statement};
 
-/// `SELECT <an event's columns> FROM <from>`.
+/// Expands to `SELECT <an event's columns> FROM <from>`.
 macro_rules! select_events {
     ($from:literal) => {
         concat!(
@@ -62,7 +62,8 @@ pub(super) async fn event_at(
     row.as_ref().map(stored_event).transpose()
 }
 
-/// Whose stream it is, is asked before any event is looked at: another tenant's stream costs what an unknown id costs.
+/// Reads events of a stream. The tenant is checked before any event is read: another tenant's stream costs the same as
+/// an unknown id.
 pub(super) async fn stream(
     log: &File,
     scope: Scope,
@@ -133,7 +134,8 @@ pub(super) async fn count_streams(
     SqliteRowReader::new(&count).number("streams")
 }
 
-/// The head is read first, and nothing behind it is looked at: since the log is only appended to, that is one snapshot.
+/// Reads a page of the log. The head is read first, and later events are ignored; the log is append-only, so the page
+/// is one snapshot.
 pub(super) async fn page(
     log: &File,
     after: u64,
@@ -176,7 +178,8 @@ pub(super) async fn page(
     Ok(LogPage { events, scanned_to })
 }
 
-/// By the narrowest index there is, in its own order: a stream's versions, a tenant's positions, all positions.
+/// Builds the statement for the narrowest index, in its order: a stream's versions, a tenant's positions, all
+/// positions.
 fn page_statement(after: u64, to: u64, limit: u32, filter: &LogFilter) -> Statement {
     let LogFilter {
         tenant_id,
@@ -233,7 +236,7 @@ fn page_statement(after: u64, to: u64, limit: u32, filter: &LogFilter) -> Statem
     Statement { sql, args }
 }
 
-/// The events of one stream, if it is the tenant's; which is asked before any of them is looked at.
+/// Returns the source of one stream's events; the tenant is checked before any event is read.
 fn own_events(args: &mut Vec<Arg>, stream: StreamId, tenant: Option<Arg>) -> String {
     args.push(Arg::Uuid(stream.as_uuid()));
     let mut own = format!("id = ?{}", args.len());

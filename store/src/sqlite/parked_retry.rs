@@ -1,4 +1,4 @@
-//! Parked streams that are folded again, beside a projector that goes on.
+//! Writes the retries of parked streams while the projector continues.
 
 use sqlx::SqliteConnection;
 
@@ -21,7 +21,7 @@ const STAYS: &str = "UPDATE parked SET position = ?4, reason = ?5 \
 
 const REACHED: &str = "SELECT position FROM generations WHERE name = ?1";
 
-/// Who may write stands alone: the checkpoint cannot move meanwhile.
+/// Writes a retry. Only one transaction writes at a time, so the checkpoint cannot advance during the retry.
 pub(super) async fn replay(
     read: &File,
     log: &File,
@@ -42,8 +42,8 @@ pub(super) async fn replay(
     Ok(true)
 }
 
-/// Whether the checkpoint has passed an event of the stream that is not in the rows. While the stream stays parked,
-/// events that come later wait anyway.
+/// Checks whether the checkpoint has passed an event of the stream that is not in the rows. If the stream stays parked,
+/// later events wait anyway.
 async fn has_passed(
     connection: &mut SqliteConnection,
     log: &File,
@@ -65,7 +65,8 @@ async fn has_passed(
     Ok(next.iter().any(|event| event.position <= reached))
 }
 
-/// Lets the stream go, or says from where on it is parked now. `false` where it is not parked as it was found.
+/// Unparks the stream, or updates the position from which it is parked. Returns `false` if the stream is not parked as
+/// it was found.
 async fn settle(
     connection: &mut SqliteConnection,
     replay: &ParkedRetry<'_>,
@@ -87,7 +88,7 @@ async fn settle(
     Ok(settled.rows_affected() == 1)
 }
 
-/// Whether what a batch left out is parked still.
+/// Checks whether the streams that a batch left out are still parked.
 pub(super) async fn still_parked(
     connection: &mut SqliteConnection,
     batch: &ProjectionBatch,

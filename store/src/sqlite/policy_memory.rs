@@ -1,4 +1,4 @@
-//! What subscriptions remember, and the checkpoints it goes with.
+//! Stores the policy memory of subscriptions, with their checkpoints.
 
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
@@ -37,7 +37,7 @@ pub(super) async fn earliest_due(read: &File, limit: u32) -> Result<Vec<MemoryEn
     due.iter().map(memory).collect()
 }
 
-/// The checkpoint moves first: who comes late finds out before it has written anything.
+/// Writes a batch of policy memory. The checkpoint advances first, so that a superseded writer has written nothing.
 pub(super) async fn remember(read: &File, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
     let mut writing = read.write().await?;
     let mut transaction = begin(&mut writing).await?;

@@ -1,4 +1,4 @@
-//! Read models, and the checkpoints they move with.
+//! Writes and reads read models, and advances their checkpoints.
 
 use futures_util::TryStreamExt as _;
 use roentgen_domain::ids::TenantId;
@@ -105,7 +105,7 @@ pub(super) async fn list(
     portion(reading, table.model, query, RowBatchLimit::of_list()).await
 }
 
-/// The checkpoints move first: who comes late finds out before it has written anything.
+/// Writes a projection batch. The checkpoints advance first, so that a superseded writer has written nothing.
 pub(super) async fn project(read: &File, batch: &ProjectionBatch) -> Result<bool, EngineError> {
     let mut writing = read.write().await?;
     let mut transaction = begin(&mut writing).await?;
@@ -139,7 +139,7 @@ async fn move_table(
     move_named(connection, sql, &table.name(), from, to).await
 }
 
-/// Compare-and-set of a subscription's checkpoint.
+/// Advances a subscription's checkpoint by compare-and-set.
 pub(super) async fn move_checkpoint(
     connection: &mut SqliteConnection,
     name: &str,
@@ -237,7 +237,7 @@ fn value(fields: SqliteRowReader<'_>, column: &Column) -> Result<Value, EngineEr
     })
 }
 
-/// The first position found stays.
+/// Insert of parked streams; the first position found stays.
 const PARKED: Insert<'static> = Insert {
     into: "parked",
     columns: "model, stream_id, position, reason",

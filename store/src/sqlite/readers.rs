@@ -1,8 +1,8 @@
-//! Connections that read, each with a watch over its statement.
+//! Pools connections that read, each with a deadline for its statement.
 //!
-//! SQLite has no statement timeout of its own: a statement goes on until somebody stops it, also when nobody wants its
-//! answer any more. So each reader has a progress handler, which SQLite calls every few hundred instructions, and which
-//! stops the statement at its deadline, or when the caller that asked for it is gone.
+//! SQLite has no statement timeout: a statement runs until it is interrupted, even if its result is no longer wanted.
+//! Each reader therefore has a progress handler, which SQLite calls every few hundred instructions. The handler stops
+//! the statement at its deadline, or when its caller has dropped it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,15 +19,15 @@ use super::statement::SqliteStatement;
 use crate::error::EngineError;
 use crate::pace::YieldPacer;
 
-/// Instructions of SQLite's virtual machine between two looks at the deadline. A comparison with `LIKE` is one
-/// instruction, so this must be small enough for rows of long texts.
+/// Number of instructions of SQLite's virtual machine between two checks of the deadline. A `LIKE` comparison is one
+/// instruction, so the number must be small enough for rows with long texts.
 const INSTRUCTIONS: i32 = 250;
 
-/// A bounded number of connections that read one file.
+/// Bounded number of connections that read one file.
 #[derive(Debug)]
 pub(super) struct Readers {
     options: SqliteConnectOptions,
-    /// How long a caller waits for a connection.
+    /// Maximum wait of a caller for a connection.
     turn: Duration,
     count: u32,
     places: Semaphore,
@@ -41,17 +41,17 @@ struct Reader {
     state: ReaderState,
 }
 
-/// What the connection does.
+/// State of a reader's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReaderState {
     Idle,
-    /// A statement was sent, and its end was not seen.
+    /// A statement was sent, and its end was not read.
     Busy,
     /// The connection cannot be used again.
     Broken,
 }
 
-/// When the running statement is to stop: milliseconds since `began`.
+/// Deadline of the running statement, in milliseconds since `began`.
 #[derive(Debug)]
 struct StatementDeadline {
     began: Instant,
@@ -74,7 +74,7 @@ impl StatementDeadline {
         self.until_ms.store(IMMEDIATELY, Ordering::Relaxed);
     }
 
-    /// Called on the connection's own thread.
+    /// Checks whether the statement may continue. Called on the connection's thread.
     fn lets_go_on(&self) -> bool {
         match self.until_ms.load(Ordering::Relaxed) {
             NEVER => true,
@@ -95,7 +95,7 @@ impl Readers {
         }
     }
 
-    /// A connection whose statements are stopped after `time`, if it is given.
+    /// Returns a connection whose statements are stopped after `time`, if given.
     ///
     /// # Errors
     /// [`EngineError::Unavailable`] if no connection is free in time, or the readers are closed.
@@ -135,7 +135,7 @@ impl Readers {
         })
     }
 
-    /// Waits for the statements that run, and closes all connections.
+    /// Waits for the running statements, and closes all connections.
     pub(super) async fn close(&self) {
         let all = self.places.acquire_many(self.count).await;
         self.places.close();
@@ -157,7 +157,7 @@ impl Readers {
     }
 }
 
-/// A connection, for as long as this lives. Dropped in the middle of a statement, it stops the statement.
+/// Read connection in use. Dropping it in the middle of a statement stops the statement.
 #[derive(Debug)]
 pub(super) struct ReadConnection<'a> {
     reader: Option<Reader>,
@@ -166,7 +166,7 @@ pub(super) struct ReadConnection<'a> {
 }
 
 impl ReadConnection<'_> {
-    /// All rows of a statement.
+    /// Fetches all rows of a statement.
     pub(super) async fn fetch_all(
         &mut self,
         query: SqliteStatement,
@@ -176,7 +176,7 @@ impl ReadConnection<'_> {
         reader.ends(answer)
     }
 
-    /// The one row of a statement.
+    /// Fetches the only row of a statement.
     pub(super) async fn fetch_one(
         &mut self,
         query: SqliteStatement,
@@ -186,7 +186,7 @@ impl ReadConnection<'_> {
         reader.ends(answer)
     }
 
-    /// The first row of a statement, if there is one.
+    /// Fetches the first row of a statement, if any.
     pub(super) async fn fetch_optional(
         &mut self,
         query: SqliteStatement,
@@ -196,7 +196,7 @@ impl ReadConnection<'_> {
         reader.ends(answer)
     }
 
-    /// A statement's rows as they come. The caller may stop before the end.
+    /// Streams a statement's rows. The caller may stop before the end.
     pub(super) fn fetch(
         &mut self,
         query: SqliteStatement,
@@ -204,14 +204,14 @@ impl ReadConnection<'_> {
         Ok(query.fetch(&mut self.reader()?.connection))
     }
 
-    /// The last statement's rows were read to their end.
+    /// Records that the last statement's rows were read to their end.
     pub(super) fn has_ended(&mut self) {
         if let Some(reader) = &mut self.reader {
             reader.state = ReaderState::Idle;
         }
     }
 
-    /// The reader, about to be busy until the statement's end was seen.
+    /// Returns the reader, marked as busy until the statement's end was read.
     fn reader(&mut self) -> Result<&mut Reader, EngineError> {
         let reader = self.reader.as_mut();
         let reader = reader.ok_or_else(|| classify(Error::PoolClosed))?;
@@ -219,7 +219,7 @@ impl ReadConnection<'_> {
         Ok(reader)
     }
 
-    /// Connects if there is no connection. If the last caller left a statement behind, waits until that has stopped.
+    /// Connects if there is no connection. If the last caller left a running statement, waits until it has stopped.
     async fn make_ready(&mut self) -> Result<(), EngineError> {
         if let Some(reader) = &mut self.reader
             && reader.state == ReaderState::Busy
@@ -260,7 +260,7 @@ impl Drop for ReadConnection<'_> {
     }
 }
 
-/// All rows. The statement may run on a thread that is faster than this task.
+/// Collects all rows. Yields regularly, because the statement's thread may be faster than this task.
 async fn all_of(
     mut rows: BoxStream<'_, Result<SqliteRow, Error>>,
 ) -> Result<Vec<SqliteRow>, Error> {

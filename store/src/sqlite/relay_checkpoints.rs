@@ -1,4 +1,4 @@
-//! How far relays are: in the log's file, whose durability they need.
+//! Stores relay checkpoints in the log's file, because they need its durability.
 
 use super::error_class::classify;
 use super::file::File;

@@ -1,4 +1,4 @@
-//! Claims outside an append.
+//! Reads and deletes reservations outside an append.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! Rows, column by column: a value that its type does not allow is damage, and named.
+//! Reads rows column by column; a value of the wrong type is reported as corruption of its column.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row as _, Sqlite, Type};
@@ -6,7 +6,7 @@ use sqlx::{Decode, Row as _, Sqlite, Type};
 use crate::chain::Digest;
 use crate::error::{Corruption, EngineError};
 
-/// A row, and the position that damage in it is reported at.
+/// Row, and the position reported for corruption in it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SqliteRowReader<'r> {
     row: &'r SqliteRow,
@@ -14,12 +14,12 @@ pub(super) struct SqliteRowReader<'r> {
 }
 
 impl<'r> SqliteRowReader<'r> {
-    /// A row outside the log.
+    /// Creates a reader for a row outside the log.
     pub(super) fn new(row: &'r SqliteRow) -> Self {
         Self { row, position: 0 }
     }
 
-    /// A row of the log.
+    /// Creates a reader for a row of the log.
     pub(super) fn at(row: &'r SqliteRow, position: u64) -> Self {
         Self { row, position }
     }
@@ -31,7 +31,7 @@ impl<'r> SqliteRowReader<'r> {
         self.row.try_get(column).map_err(|_| self.damaged(column))
     }
 
-    /// A number that is never negative.
+    /// Reads a number that is never negative.
     pub(super) fn number<T: TryFrom<i64>>(self, column: &'static str) -> Result<T, EngineError> {
         T::try_from(self.get::<i64>(column)?).map_err(|_| self.damaged(column))
     }

@@ -1,4 +1,4 @@
-//! Statements whose text depends on a model's shape or on a number of rows.
+//! Builds statements whose text depends on a read model's schema or on a number of rows.
 
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -9,16 +9,16 @@ use crate::chain::hex;
 use crate::error::EngineError;
 use crate::sql::{Arg, Statement};
 
-/// A statement with its arguments so far.
+/// Statement with the arguments bound so far.
 pub(super) type SqliteStatement = Query<'static, Sqlite, SqliteArguments>;
 
-/// The one place where text that was put together becomes a statement. It is put together from this program's own
-/// constants; whatever a caller says is an argument.
+/// Turns composed text into a statement; the only function that does. The text is composed from this program's
+/// constants; caller input is always an argument.
 pub(super) fn dynamic(sql: String) -> SqliteStatement {
     sqlx::query(AssertSqlSafe(sql))
 }
 
-/// A statement of [`crate::sql`].
+/// Binds a statement of [`crate::sql`].
 pub(super) fn bound(statement: Statement) -> SqliteStatement {
     statement
         .args
@@ -32,24 +32,24 @@ pub(super) fn bound(statement: Statement) -> SqliteStatement {
         })
 }
 
-/// An insert of many rows.
+/// Insert of many rows.
 #[derive(Debug)]
 pub(super) struct Insert<'a> {
-    /// The table.
+    /// Name of the table.
     pub(super) into: &'a str,
-    /// Its columns, with commas; the first is never null.
+    /// Comma-separated columns; the first is never null.
     pub(super) columns: &'a str,
-    /// What to do about rows that are there, or nothing.
+    /// Conflict clause for existing rows, or an empty string.
     pub(super) on_conflict: &'a str,
 }
 
-/// Rows a statement, at the most: 120 columns stay within SQLite's 32,766 arguments.
+/// Maximum number of rows per statement: 120 columns stay within SQLite's 32,766 arguments.
 const MAX_ROWS_PER_INSERT: usize = 256;
-/// The texts there are: one for few rows, one for many, so that they stay prepared.
+/// Numbers of rows per statement text; few, so that the statements stay prepared.
 const SIZES: [usize; 5] = [1, 4, 16, 64, MAX_ROWS_PER_INSERT];
 
 impl Insert<'_> {
-    /// The statements that insert `rows` in order; `bind` gives a row's arguments in the columns' order.
+    /// Returns the statements that insert `rows` in order; `bind` binds a row's arguments in the columns' order.
     pub(super) fn statements<T>(
         &self,
         rows: &[T],
@@ -61,7 +61,8 @@ impl Insert<'_> {
             .collect()
     }
 
-    /// With room for at least `rows`. Arguments that are not given are null, and rows that start with null are no rows.
+    /// Returns the text for at least `rows` rows. Unbound arguments are null, and rows that start with null are
+    /// skipped.
     fn text(&self, rows: usize) -> String {
         let Self {
             into,
@@ -95,7 +96,7 @@ pub(super) async fn run_all(
     Ok(())
 }
 
-/// A JSON array of these, in hexadecimal, for `json_each` and `unhex`.
+/// Returns a JSON array of the items in hexadecimal, for `json_each` and `unhex`.
 pub(super) fn hex_array(items: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
     let quoted: Vec<String> = items
         .into_iter()
@@ -104,7 +105,7 @@ pub(super) fn hex_array(items: impl IntoIterator<Item = impl AsRef<[u8]>>) -> St
     format!("[{}]", quoted.join(","))
 }
 
-/// An integer as SQLite has them.
+/// Converts a number to an SQLite integer, at most `i64::MAX`.
 pub(super) fn int(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,5 @@
-//! What only this engine can be asked: its triggers, its files, its plans. What both engines promise is in the contract
-//! suite; the few promises that are told here again are those the mechanics here could break.
+//! Tests of the SQLite engine only: triggers, files, query plans. The contract suite tests what both engines guarantee;
+//! only guarantees that this implementation could break are tested here again.
 
 mod append;
 mod append_only;
@@ -24,7 +24,7 @@ use crate::log::{
     Reservation, ReservationKey,
 };
 
-/// An engine in a directory of its own.
+/// Engine in a temporary directory.
 struct SqliteFixture {
     engine: Sqlite,
     directory: TempDir,
@@ -62,7 +62,7 @@ impl SqliteFixture {
             .await
     }
 
-    /// Runs SQL on the log, past the engine.
+    /// Runs SQL on the log, bypassing the engine.
     async fn tamper(&self, sql: &str) -> Result<(), String> {
         let mut writing = self.engine.log.write().await.unwrap();
         let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
@@ -99,7 +99,7 @@ fn event(stream_id: StreamId, version: u64) -> NewEvent {
     }
 }
 
-/// One event on each stream, at the version behind the one given.
+/// Returns an append of one event to each stream, at the version after the given one.
 fn writing(streams: &[(StreamId, u64)]) -> Append {
     let checks = streams
         .iter()
@@ -114,7 +114,7 @@ fn writing(streams: &[(StreamId, u64)]) -> Append {
     }
 }
 
-/// So many events on a new stream.
+/// Returns an append of `events` events to a new stream.
 fn creating(stream_id: StreamId, events: u64) -> Append {
     Append {
         checks: vec![check(stream_id, 0)],
@@ -157,7 +157,7 @@ fn prepared(append: &Append) -> PreparedAppend {
     }
 }
 
-/// How often each value stands.
+/// Counts the occurrences of each value.
 fn tally<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
     items
         .into_iter()

@@ -1,8 +1,8 @@
-//! What ties the keys file to its log: an id that both files have, and the master key's fingerprint.
+//! Binds the keys file to its log: both store one id and the master key's fingerprint.
 //!
-//! A file that is new has no id. The keys file gets its id first, then the log repeats it in the transaction that lists
-//! the keys that are there already. So a keys file without an id beside a log that has one is not that log's, or is a
-//! copy from before they were tied.
+//! A new file has no id. The keys file gets its id first; the log then stores the same id in the transaction that lists
+//! the existing keys. A keys file without an id next to a log that has one therefore belongs to another log, or is a
+//! copy from before they were bound.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
@@ -20,10 +20,10 @@ use crate::log::{NewPatientKey, WrappedKey};
 
 const KEYS_ID: &str = "keys_id";
 const FINGERPRINT: &str = "master_key_fingerprint";
-/// How many keys are listed at once when a log is tied.
+/// Number of keys listed per page when a log is bound.
 const LISTED_AT_ONCE: i64 = 2000;
 
-/// What a file says of itself.
+/// Binding that a file stores.
 #[derive(Debug, Default)]
 struct Meta {
     keys_id: Option<Vec<u8>>,
@@ -73,7 +73,7 @@ async fn misfit(
     Ok(is_other.then_some(KeyMismatch::OtherMasterKey))
 }
 
-/// A log that nothing ties to keys yet: a new one, or one of a release that did not.
+/// Checks a log that is not bound to keys yet: a new log, or one of a release without the binding.
 async fn untied(log: &File, keys: &File) -> Result<Option<KeyMismatch>, EngineError> {
     let mut reading = log.read_at_length().await?;
     let has_events = exists(&mut reading, "SELECT EXISTS (SELECT 1 FROM events)").await?;
@@ -116,7 +116,7 @@ async fn meta(file: &File) -> Result<Meta, EngineError> {
     })
 }
 
-/// Whether the file's `meta` has the name.
+/// Checks whether the file's `meta` table has the name.
 pub(super) async fn is_in_meta(file: &File, name: &'static str) -> Result<bool, EngineError> {
     let mut reading = file.read().await?;
     Ok(reading.fetch_optional(asking_for(name)).await?.is_some())
@@ -144,7 +144,7 @@ async fn set(
         .map_err(classify)
 }
 
-/// Two processes that start at once agree on the id that came first.
+/// Binds the log to the keys. Two processes that start concurrently agree on the id that was stored first.
 async fn bind(
     log: &File,
     keys: &File,
@@ -186,7 +186,7 @@ async fn begin_keys(keys: &File, fingerprint: &[u8]) -> Result<Vec<u8>, EngineEr
 const PAGE_OF_KEYS: &str = "SELECT tenant, patient, key_id FROM patient_keys \
     WHERE (tenant, patient) > (?1, ?2) ORDER BY tenant, patient LIMIT ?3";
 
-/// The keys that come after one, in the table's order.
+/// Returns the page of keys after `after`, in the table's order.
 async fn page_of_keys(
     keys: &File,
     after: Option<&NewPatientKey>,

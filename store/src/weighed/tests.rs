@@ -4,7 +4,7 @@ use super::*;
 
 const KIB: usize = 1024;
 
-/// A cache with room for so many entries of one KiB.
+/// Returns a cache with room for `entries` entries of 1 KiB.
 fn room_for(entries: usize) -> WeightedLru<u8, u32, &'static str> {
     WeightedLru::new(entries * (KIB + ENTRY_BYTES))
 }
@@ -65,7 +65,7 @@ fn keys_of_two_owners_are_apart() {
     assert_eq!(cache.get(3, &7), None);
 }
 
-/// What may be done to a cache.
+/// An operation on a cache.
 #[derive(Debug, Clone)]
 enum Step {
     Put { owner: u8, key: u32, bytes: usize },
@@ -82,7 +82,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(prop_oneof![4 => put, 2 => get, 1 => pop], 0..200)
 }
 
-/// The same cache by plain search: entries in the order of their use.
+/// A reference implementation with linear search: entries in the order of use.
 #[derive(Debug, Default)]
 struct Naive(Vec<(u8, u32, usize, usize)>);
 

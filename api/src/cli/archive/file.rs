@@ -1,4 +1,4 @@
-//! Reading an archive's file back, and walking the chain through it.
+//! Reads an archive file back and verifies its hash chain.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -14,18 +14,19 @@ use roentgen_store::log::{Head, StoredEvent};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// A position and the link that stands there in the log.
+/// Position and chain hash of an archived event that is still in the log.
 pub(in crate::cli) type RetainedEvent = (u64, Digest);
 
-/// Walks the file's chain after `before`, up to its end: every leaf is computed from what the file holds. `kept` are
-/// events that are still in the log, in order; they must be the file's. The keys that sealed parts name go to `parts`.
+/// Verifies the file's hash chain from `before` to its end, computing every leaf hash from the file's content. `kept`
+/// are the events still in the log, in order; they must equal the file's. Ids of keys that sealed PHI names are sent to
+/// `parts`.
 pub(in crate::cli) async fn walk(
     path: PathBuf,
     before: Head,
     kept: Vec<RetainedEvent>,
     parts: Option<mpsc::Sender<Vec<NamedKey>>>,
 ) -> anyhow::Result<Result<Head, ChainBreak>> {
-    // A reader may panic over a damaged file: so it does in a task of its own, and is an error here.
+    // The Parquet reader may panic on a corrupt file. In a task, the panic becomes an error.
     let walked = tokio::task::spawn_blocking(move || walk_now(&path, before, &kept, parts));
     walked.await.context("cannot read file")?
 }
@@ -63,7 +64,7 @@ fn walk_now(
     Ok(Ok(chain.head()))
 }
 
-/// The keys that sealed parts name, on their way to whoever looks at them.
+/// Key ids that sealed PHI names, batched for the receiver that checks them.
 struct SealedKeyIds {
     waiting: Vec<NamedKey>,
     to: Option<mpsc::Sender<Vec<NamedKey>>>,
@@ -79,7 +80,7 @@ impl SealedKeyIds {
         }
     }
 
-    /// Where nobody looks any more, the walk goes on without.
+    /// Sends the batch. If the receiver is dropped, verification continues without it.
     fn flush(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
         if let Some(to) = &self.to {
@@ -88,7 +89,7 @@ impl SealedKeyIds {
     }
 }
 
-/// In the order in which an export writes its columns.
+/// Parses a row; the indices follow the column order of the export.
 fn event(row: &Row) -> anyhow::Result<StoredEvent> {
     let id = |column| anyhow::Ok(row.get_string(column)?.parse::<Uuid>()?);
     let number = |column| anyhow::Ok(u64::try_from(row.get_long(column)?)?);
@@ -111,7 +112,7 @@ fn event(row: &Row) -> anyhow::Result<StoredEvent> {
     })
 }
 
-/// What the file is, to the byte.
+/// Returns the SHA-256 digest of the file.
 pub(in crate::cli) async fn sha256(path: PathBuf) -> anyhow::Result<Digest> {
     let hashed = tokio::task::spawn_blocking(move || {
         let mut file = File::open(path)?;

@@ -1,4 +1,4 @@
-//! An export as NDJSON: an object a line, every column in every line, payload and actor as they are stored.
+//! Export as NDJSON: one object per line with every column; payload and actor as stored.
 
 use std::io::{self, Write};
 

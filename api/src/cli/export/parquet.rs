@@ -1,4 +1,4 @@
-//! An export as Parquet: typed columns, row groups of bounded size. Only the group at hand is in memory.
+//! Export as Parquet: typed columns, row groups of bounded size. Only the current row group is in memory.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use roentgen_store::log::StoredEvent;
 
 use super::row::Row;
 
-/// The contract's columns. Ids are text, which every reader opens; a UUID of 16 bytes is refused by Spark, and to
-/// pandas it is an object of its own. Digests are 32 bytes.
+/// Columns of the contract. Ids are text, which every reader supports: Spark rejects 16-byte UUIDs, and pandas reads
+/// them as objects. Digests are 32 bytes.
 const COLUMNS: &str = "
     REQUIRED INT64 position;
     REQUIRED BYTE_ARRAY id (STRING);
@@ -36,18 +36,18 @@ const COLUMNS: &str = "
     REQUIRED BYTE_ARRAY hash;
 ";
 
-/// What an archive has besides, so that a leaf can be computed and an event put back.
+/// Additional columns of an archive, needed to compute leaf hashes and to restore events.
 const FULL_COLUMNS: &str = "
     REQUIRED BYTE_ARRAY sealed;
     REQUIRED BYTE_ARRAY metadata (JSON);
 ";
 
-/// How much of an event a file holds.
+/// Set of columns in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ColumnSet {
-    /// The contract's columns, for analysts.
+    /// Columns of the contract, for analysts.
     Public,
-    /// All that is stored.
+    /// All stored columns.
     Full,
 }
 
@@ -61,7 +61,7 @@ impl ColumnSet {
     }
 }
 
-/// Columns whose values come again and again within a row group.
+/// Columns with few distinct values per row group.
 const DICTIONARY_COLUMNS: [&str; 7] = [
     "tenant_id",
     "stream_type",
@@ -72,24 +72,24 @@ const DICTIONARY_COLUMNS: [&str; 7] = [
     "phi",
 ];
 
-/// How many rows are handed to a column at once.
+/// Number of rows written to a column at a time.
 const BATCH: usize = 1024;
 
-/// Where a row group ends: at the first of these that is reached.
+/// Size limits of a row group; it ends when either is reached.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RowGroupLimits {
     pub(super) rows: usize,
-    /// Of the events as they are in memory.
+    /// Size of the events in memory, in bytes.
     pub(super) bytes: usize,
 }
 
-/// Readers work on row groups side by side, and skip those that their filter cannot find anything in.
+/// Default limits. Readers process row groups in parallel and skip groups that their filter excludes.
 pub(super) const BOUNDS: RowGroupLimits = RowGroupLimits {
     rows: 100_000,
     bytes: 64 * 1024 * 1024,
 };
 
-/// A file that is being written.
+/// Parquet file being written.
 #[derive(Debug)]
 pub(super) struct Parquet<W: Write + Send> {
     file: SerializedFileWriter<W>,
@@ -100,7 +100,7 @@ pub(super) struct Parquet<W: Write + Send> {
 }
 
 impl<W: Write + Send> Parquet<W> {
-    /// Writes the head of the file.
+    /// Writes the file header.
     pub(super) fn begin(out: W, bounds: RowGroupLimits, extent: ColumnSet) -> anyhow::Result<Self> {
         let schema = Arc::new(parse_message_type(&extent.schema())?);
         Ok(Self {
@@ -112,7 +112,7 @@ impl<W: Write + Send> Parquet<W> {
         })
     }
 
-    /// Takes the next event, and writes a row group where that makes it full.
+    /// Adds an event; writes the row group if it is full.
     pub(super) fn push(&mut self, event: StoredEvent) -> anyhow::Result<()> {
         self.weight += event.memory_bytes();
         self.group.push(event);
@@ -122,7 +122,7 @@ impl<W: Write + Send> Parquet<W> {
         Ok(())
     }
 
-    /// Writes what is left, and the file's foot.
+    /// Writes the last row group and the footer.
     pub(super) fn finish(mut self) -> anyhow::Result<()> {
         if !self.group.is_empty() {
             self.write_group()?;
@@ -145,7 +145,7 @@ impl<W: Write + Send> Parquet<W> {
     }
 }
 
-/// Page indexes are left out: they would be kept in memory for the whole file.
+/// Returns the writer properties, without page indexes: they would stay in memory for the whole file.
 fn properties() -> WriterProperties {
     let plain = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
@@ -160,7 +160,7 @@ fn properties() -> WriterProperties {
         .build()
 }
 
-/// The columns of one row group, written in the schema's order.
+/// Column writer of one row group, in schema order.
 struct Columns<'a, W: Write + Send> {
     group: SerializedRowGroupWriter<'a, W>,
     rows: &'a [Row<'a>],
@@ -212,7 +212,7 @@ impl<W: Write + Send> Columns<'_, W> {
         Ok(column.close()?)
     }
 
-    /// Definition level 1 is a value, 0 is none.
+    /// Writes nullable bytes: definition level 1 is a value, 0 is null.
     fn bytes_or_null(
         &mut self,
         value: impl Fn(&Row<'_>) -> Option<ByteArray>,
@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// How many rows each row group has when ten events are written.
+    /// Returns the row count of each row group when ten events are written.
     fn groups(bounds: RowGroupLimits) -> Vec<i64> {
         let mut written = Vec::new();
         let mut file = Parquet::begin(&mut written, bounds, ColumnSet::Full).unwrap();

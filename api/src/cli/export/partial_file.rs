@@ -1,4 +1,4 @@
-//! A file that gets its name when it is whole: nobody ever opens half an export.
+//! File that gets its final name only when complete, so that no reader opens a partial export.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use tempfile::NamedTempFile;
 
-/// A file under a temporary name in the directory it is for, readable by its owner only; removed where it is dropped
-/// unfinished.
+/// Temporary file in the target directory, readable by its owner only; removed if dropped before [`Self::persist`].
 #[derive(Debug)]
 pub(super) struct PartialFile {
     file: NamedTempFile,
@@ -18,7 +17,8 @@ pub(super) struct PartialFile {
 }
 
 impl PartialFile {
-    /// Refuses a name that is taken, unless it is a file that may be replaced: a link or a device never is.
+    /// Creates the temporary file. Rejects an existing target unless `replace` is set; links and devices are never
+    /// replaced.
     pub(super) fn create_next_to(path: &Path, replace: bool) -> anyhow::Result<Self> {
         match path.symlink_metadata() {
             Ok(there) if replace => {
@@ -48,12 +48,12 @@ impl PartialFile {
         })
     }
 
-    /// What is to be written.
+    /// Returns the file to write to.
     pub(super) fn file(&mut self) -> &mut File {
         self.file.as_file_mut()
     }
 
-    /// Gives it its name, once it is on disk.
+    /// Syncs the file to disk and renames it into place.
     pub(super) fn persist(self) -> anyhow::Result<()> {
         self.file.as_file().sync_all()?;
         let named = if self.replace {

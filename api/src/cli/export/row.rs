@@ -1,21 +1,21 @@
-//! An event as the columns of an export.
+//! Event as the columns of an export.
 
 use anyhow::anyhow;
 use roentgen_store::log::StoredEvent;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What is stored of an event, and its metadata taken apart.
+/// Stored event with its metadata parsed.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) event: &'a StoredEvent,
-    /// JSON.
+    /// JSON text.
     pub(super) actor: &'a str,
     pub(super) correlation_id: &'a str,
     pub(super) causation_id: Option<&'a str>,
 }
 
-/// [`EventMetadata`](roentgen_domain::EventMetadata) as it is stored, its parts kept to the byte.
+/// [`EventMetadata`](roentgen_domain::EventMetadata) as stored; its members keep their exact bytes.
 #[derive(Deserialize)]
 struct Metadata<'a> {
     #[serde(borrow)]
@@ -25,7 +25,7 @@ struct Metadata<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// An error names the position, and nothing of what stands there.
+    /// Parses the metadata. An error names the position and no content.
     pub(super) fn from_event(event: &'a StoredEvent) -> anyhow::Result<Self> {
         let metadata: Metadata<'a> = serde_json::from_str(&event.metadata).map_err(|_| {
             anyhow!(
@@ -41,7 +41,7 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// As the feed says it to who does not ask for PHI.
+    /// Returns the PHI state as the feed reports it without PHI access.
     pub(super) fn phi(&self) -> &'static str {
         if self.event.sealed.is_empty() {
             "open"

@@ -1,4 +1,4 @@
-//! Modalities, procedures, orders.
+//! Response bodies of modalities, procedures and orders.
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;

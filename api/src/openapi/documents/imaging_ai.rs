@@ -1,4 +1,4 @@
-//! AI models, their runs and what came of them.
+//! Response bodies of AI models, AI tasks and AI outputs.
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! PACS endpoints, studies, series, instances.
+//! Response bodies of PACS endpoints, studies, series and instances.
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -50,7 +50,7 @@ documents! {
         /// corrupt).
         phi: String,
         patient: Option<Map<String, Value>>,
-        /// In the answer of a sync, where some of it was left out.
+        /// Members that were left out of a sync; only in the response to the sync.
         warnings: Option<Vec<Warning>>,
     }
     /// A DICOM series. `version` is the study version of its latest change.

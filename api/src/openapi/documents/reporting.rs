@@ -1,4 +1,4 @@
-//! Report templates, reports with their parts, critical results.
+//! Response bodies of report templates, reports and their parts, and critical results.
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -19,7 +19,7 @@ documents! {
         default_text: Option<Value>,
         is_active: bool,
     }
-    /// A report (FHIR DiagnosticReport). Radiologists, auditors and admins see the working content, everyone else the
+    /// A report (FHIR DiagnosticReport). Radiologists, auditors and admins see the working content, other callers the
     /// last signed content. PHI fields are absent unless `phi` is `open`.
     RadiologyReportDocument as RadiologyReport {
         imaging_study_id: Uuid,
@@ -41,7 +41,7 @@ documents! {
         critical_communication: String,
         /// Deadline for communicating the critical result.
         critical_deadline: Option<String>,
-        /// With draft access only.
+        /// Reviews of AI suggestions; with draft access only.
         ai_suggestions: Option<Vec<SuggestionReviewDocument>>,
         /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
         /// corrupt).
@@ -65,7 +65,7 @@ documents! {
         patient_id: Uuid,
         radiologist_id: Uuid,
         signed_by_radiologist_id: Option<Uuid>,
-        /// The report's.
+        /// Status of the report.
         status: String,
         /// outstanding or communicated.
         critical_communication: String,

@@ -1,4 +1,4 @@
-//! Reading profiles and the cases on the worklist.
+//! Response bodies of reading profiles and worklist items.
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -8,9 +8,9 @@ documents! {
     /// A radiologist's reading profile.
     ReadingProfileDocument as RadiologyReadingProfile {
         practitioner_id: Uuid,
-        /// All, where absent.
+        /// Modalities the radiologist may claim; all if absent.
         allowed_modalities: Option<Vec<String>>,
-        /// All, where absent.
+        /// Body parts the radiologist may claim; all if absent.
         allowed_body_parts: Option<Vec<String>>,
         max_concurrent_cases: u8,
         reading_locations: Option<Vec<String>>,
@@ -34,7 +34,7 @@ documents! {
         ai_triage_score: Option<f64>,
         ai_triage_flags: Map<String, Value>,
         ai_contributions: Vec<Map<String, Value>>,
-        /// late_images, order_cancelled, link_conflict.
+        /// Reasons for attention: late_images, order_cancelled, link_conflict.
         attention: Vec<String>,
         accession_number: Option<String>,
         description: Option<String>,

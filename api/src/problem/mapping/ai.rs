@@ -1,4 +1,4 @@
-//! What AI models and tasks refuse.
+//! Mapping of the domain errors of AI models and AI tasks.
 
 use roentgen_domain::{ai_model, ai_task};
 

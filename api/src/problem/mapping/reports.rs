@@ -1,4 +1,4 @@
-//! What reports and their templates refuse.
+//! Mapping of the domain errors of reports and report templates.
 
 use roentgen_domain::{report, report_template};
 

@@ -1,4 +1,4 @@
-//! What is added to a report beside its words: addenda, communications, judgements of suggestions.
+//! Request bodies for the parts of a report: addenda, communications, reviews of AI suggestions.
 
 use roentgen_domain::ids::{PractitionerId, ReportId};
 use roentgen_domain::phi::PhiText;
@@ -39,19 +39,19 @@ pub(crate) struct NewAddendumBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewCommunication)]
 pub(crate) struct NewCommunicationBody {
-    /// Who was told.
+    /// Recipient of the communication.
     #[schema(required, value_type = String)]
     recipient: Option<String>,
     /// phone, in_person, secure_message or other.
     #[schema(required, value_type = String)]
     method: Option<String>,
-    /// When.
+    /// Time of the communication.
     #[schema(required, value_type = String)]
     communicated_at: Option<String>,
     /// Whether the recipient read the result back.
     #[schema(required, value_type = bool)]
     read_back: Option<bool>,
-    /// More about it.
+    /// Further details.
     note: Option<String>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
@@ -65,7 +65,7 @@ pub(crate) struct SuggestionReview {
     /// accepted, rejected or modified.
     #[schema(required, value_type = String)]
     decision: Option<String>,
-    /// Why.
+    /// Reason for the decision.
     note: Option<String>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]

@@ -1,12 +1,11 @@
-//! Bodies that are made to cost as much as they can: each member of each route's body, filled with what is many in
-//! little text.
+//! Bodies that cost as much as possible: each member of each route's body, filled with many values in little text.
 
 use serde_json::Value;
 
 use super::Endpoint;
 use crate::openapi;
 
-/// The path of each member of a route's body, and whether the member is an array or an object.
+/// Returns the path of each member of a route's body, and whether the member is an array or an object.
 fn members(endpoint: &Endpoint) -> Vec<(Vec<String>, bool)> {
     let api = serde_json::to_value(openapi::describe()).unwrap();
     let operation = serde_json::to_value(&endpoint.operation).unwrap();
@@ -35,7 +34,7 @@ fn gather(api: &Value, schema: &Value, at: &mut Vec<String>, found: &mut Vec<(Ve
     }
 }
 
-/// The schema itself, behind a reference or behind what says that it may be null.
+/// Returns the schema behind a reference, or behind the alternative of null.
 fn resolved<'a>(api: &'a Value, schema: &'a Value) -> &'a Value {
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         return api.pointer(reference.trim_start_matches('#')).unwrap();
@@ -55,7 +54,7 @@ fn is_composite(schema: &Value) -> bool {
     }
 }
 
-/// JSON of about so many bytes.
+/// Returns JSON of about this many bytes.
 type Filling = fn(usize) -> String;
 
 /// Arrays and objects, by name.
@@ -121,8 +120,8 @@ fn many_members(length: usize) -> String {
     object + "\"z\":0}"
 }
 
-/// The worst bodies of a route, each as long as its route takes it, by name: those that hold too much, and those that
-/// hold just as much as is let through.
+/// Returns the worst bodies of a route by name, each of the maximum length: those that contain too much, and those that
+/// contain just as much as is accepted.
 pub(super) fn bodies(endpoint: &Endpoint) -> Vec<(String, String)> {
     let limits = endpoint.body_limits;
     let whole = (Vec::new(), true);
@@ -145,7 +144,7 @@ pub(super) fn bodies(endpoint: &Endpoint) -> Vec<(String, String)> {
     padded.collect()
 }
 
-/// The greatest length up to this one that fits, where all shorter ones do.
+/// Returns the greatest length up to `room` that fits, provided that all shorter lengths fit.
 fn most(room: usize, fits: impl Fn(usize) -> bool) -> usize {
     if fits(room) {
         return room;

@@ -1,4 +1,4 @@
-//! The keywords of JSON Schema (draft 2020-12, and what the validator still takes of earlier ones) by what they do.
+//! Classification of JSON Schema keywords: draft 2020-12, and those of earlier drafts that the validator still accepts.
 
 use roentgen_domain::json::memory_of;
 use serde_json::{Map, Value};
@@ -8,24 +8,24 @@ use super::super::plan::{Application, Node};
 use super::{AppliedPatterns, refused};
 use crate::error::Violation;
 
-/// What a schema is to the one around it.
+/// Relation of a subschema to the schema that contains it.
 #[derive(Debug)]
 pub(super) enum Role {
-    /// Nothing, unless something points at it.
+    /// Not applied, unless a reference points to it.
     Unused,
-    /// For the same value.
+    /// Applied to the same value.
     Here(Application),
-    /// For the same value: a condition of others, or one that has a condition.
+    /// Applied to the same value, as a condition of other subschemas or together with one.
     Condition(Application),
-    /// For the member of this name.
+    /// Applied to the member of this name.
     Property(String),
-    /// For members.
+    /// Applied to members.
     Member,
-    /// For the names of members.
+    /// Applied to member names.
     Names,
-    /// For the item at its place.
+    /// Applied to the item at the same index.
     Prefix,
-    /// For items.
+    /// Applied to items.
     Item(Application),
 }
 
@@ -39,16 +39,16 @@ impl Role {
     }
 }
 
-/// A schema within another.
+/// Subschema of a schema.
 #[derive(Debug)]
 pub(super) struct Part<'a> {
     pub(super) role: Role,
-    /// Its pointer.
+    /// JSON Pointer to the subschema.
     pub(super) place: String,
     pub(super) schema: &'a Value,
 }
 
-/// Keywords that make names for schemas, or names whose meaning depends on the way that led there.
+/// Keywords that are not supported: they define names for schemas, or their meaning depends on the evaluation path.
 const UNSUPPORTED_KEYWORDS: [&str; 5] = [
     "$anchor",
     "$dynamicAnchor",
@@ -56,11 +56,11 @@ const UNSUPPORTED_KEYWORDS: [&str; 5] = [
     "$recursiveAnchor",
     "$recursiveRef",
 ];
-/// What `$schema` may say.
+/// Only accepted value of `$schema`.
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
-/// What a division by `multipleOf` takes, in steps: numbers that leave 128 bits are divided as fractions of any length.
+/// Cost of a division by `multipleOf`, in steps: numbers beyond 128 bits are divided as fractions of arbitrary length.
 const DIVISION_STEPS: usize = 200;
-/// Keywords whose values a value is compared with one by one.
+/// Keywords whose values are compared one by one with the instance.
 const COMPARED: [&str; 6] = [
     "const",
     "dependencies",
@@ -93,7 +93,7 @@ pub(super) fn check_keywords(pointer: &str, members: &Map<String, Value>) -> Res
     Ok(())
 }
 
-/// What a keyword does with the schema that is its value.
+/// Returns the role of a subschema that is the keyword's value.
 fn role_of_one(keyword: &str) -> Option<Role> {
     match keyword {
         "additionalItems" | "items" | "unevaluatedItems" => Some(Role::Item(Application::Applied)),
@@ -108,7 +108,7 @@ fn role_of_one(keyword: &str) -> Option<Role> {
     }
 }
 
-/// What a keyword does with each schema of the list that is its value.
+/// Returns the role of each subschema in the array that is the keyword's value.
 fn role_in_list(keyword: &str) -> Option<Role> {
     match keyword {
         "allOf" => Some(Role::Here(Application::Applied)),
@@ -118,7 +118,7 @@ fn role_in_list(keyword: &str) -> Option<Role> {
     }
 }
 
-/// What a keyword does with the schema of this name in the object that is its value.
+/// Returns the role of the subschema of this name in the object that is the keyword's value.
 fn role_by_name(keyword: &str, name: &str) -> Option<Role> {
     match keyword {
         "$defs" | "definitions" => Some(Role::Unused),
@@ -129,7 +129,7 @@ fn role_by_name(keyword: &str, name: &str) -> Option<Role> {
     }
 }
 
-/// The schemas within one, with their pointers.
+/// Returns the direct subschemas of a schema, with their pointers.
 pub(super) fn parts<'a>(pointer: &str, members: &'a Map<String, Value>) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
     for (keyword, value) in members {
@@ -164,7 +164,7 @@ pub(super) fn parts<'a>(pointer: &str, members: &'a Map<String, Value>) -> Vec<P
     parts
 }
 
-/// What the values of a schema take in memory that are no schemas, in bytes.
+/// Returns the memory of the values of a schema that are not schemas, in bytes.
 pub(super) fn bytes_of_values(members: &Map<String, Value>) -> usize {
     let holds_schemas = |keyword: &str| {
         role_of_one(keyword).is_some()
@@ -177,7 +177,7 @@ pub(super) fn bytes_of_values(members: &Map<String, Value>) -> usize {
     values.map(|(_, value)| memory_of(value)).sum()
 }
 
-/// The patterns of a schema.
+/// Returns the patterns of a schema, without those of its subschemas.
 pub(super) fn patterns(members: &Map<String, Value>) -> AppliedPatterns<'_> {
     let of_names = members.get("patternProperties").and_then(Value::as_object);
     let of_names = of_names.into_iter().flat_map(Map::keys);
@@ -187,7 +187,7 @@ pub(super) fn patterns(members: &Map<String, Value>) -> AppliedPatterns<'_> {
     }
 }
 
-/// A schema's own keywords, without the schemas within it.
+/// Returns the node for the keywords of a schema, without its subschemas.
 pub(super) fn own(members: &Map<String, Value>) -> Node {
     let compared = COMPARED.iter().filter_map(|keyword| members.get(*keyword));
     let compared: usize = compared.map(|value| ValueSize::measure(value).values).sum();

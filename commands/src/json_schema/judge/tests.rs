@@ -17,7 +17,7 @@ fn schema(value: &Value) -> Schema {
     Schema::parse(&Json::from_serializable(value).unwrap()).unwrap()
 }
 
-/// A question of a tenant's, and where its verdict comes.
+/// Builds a validation job of a tenant, and the receiver of its result.
 async fn question(asks: u128, of: &Value) -> (ValidationJob, oneshot::Receiver<ValidationResult>) {
     let limits = Limits {
         shared: 1,

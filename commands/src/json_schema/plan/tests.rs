@@ -11,7 +11,7 @@ fn plan(schema: &Value) -> Plan {
     bounds::check(schema).unwrap().plan
 }
 
-/// A keyword that counts how often a schema that has it is applied.
+/// Keyword that counts the applications of the schema that contains it.
 #[derive(Debug, Clone, Default)]
 struct Counting(Arc<AtomicU64>);
 
@@ -27,8 +27,8 @@ impl<'i> Keyword<'i> for Counting {
     }
 }
 
-/// What the validator does: how often it applies any schema until it is known whether the data are valid, and until all
-/// is named, and how many errors it names.
+/// Measures the validator: schema applications until validity is known, applications until all errors are collected,
+/// and the number of errors.
 fn done(schema: &Value, data: &Value) -> EvaluationCost {
     let counting = Counting::default();
     let factory = counting.clone();
@@ -48,7 +48,7 @@ fn done(schema: &Value, data: &Value) -> EvaluationCost {
     }
 }
 
-/// The schema with the counting keyword in every object of it: where an object is no schema, nobody looks.
+/// Adds the counting keyword to every object of the schema. In objects that are not schemas, it has no effect.
 fn counted(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -67,7 +67,7 @@ fn counted(value: &Value) -> Value {
     }
 }
 
-/// The plan in which a schema's application is one step, whatever its keywords.
+/// Returns the plan with a cost of one step per schema application, regardless of keywords.
 fn applications(mut plan: Plan) -> Plan {
     for node in &mut plan.nodes {
         node.own = 1;
@@ -75,7 +75,7 @@ fn applications(mut plan: Plan) -> Plan {
     plan
 }
 
-/// Schemas that apply others in every way there is, around one that is valid or one that is not.
+/// Builds schemas that apply others in every supported way, around a valid one or an invalid one.
 fn around(inner: &Value) -> Vec<Value> {
     let by_name = json!({ "by_name_a": inner, "by_name_b": inner });
     vec![
@@ -112,7 +112,7 @@ fn data() -> Vec<Value> {
     ]
 }
 
-/// Whatever the validator does, the count has foreseen it.
+/// The count is an upper bound of the work that the validator does.
 #[test]
 fn no_evaluation_applies_more_schemas_than_were_counted() {
     let leaves = [json!({}), json!({ "type": "string" }), json!({ "not": {} })];
@@ -140,7 +140,7 @@ fn no_evaluation_applies_more_schemas_than_were_counted() {
     println!("{checked} evaluations");
 }
 
-/// Each branch is tried by itself, and again for each that stands around it.
+/// Each branch is evaluated separately, and again for each enclosing schema.
 #[test]
 fn what_was_not_evaluated_counts_every_trial() {
     let branch = |inner: Value, n: usize| json!({ "anyOf": [inner], "properties": { format!("by_name_{n}"): true } });
@@ -162,7 +162,7 @@ fn count_takes_no_more_steps_than_it_is_given() {
     assert_eq!(count(effort.valid - 1), None);
 }
 
-/// The count itself is no worse than what it counts.
+/// The count itself stops at the step limit of an evaluation.
 #[test]
 fn count_ends_where_the_evaluation_would_be_too_long() {
     let every = plan(&json!({ "items": { "allOf": vec![json!({ "minimum": 1 }); 1_000] } }));
@@ -173,7 +173,7 @@ fn count_ends_where_the_evaluation_would_be_too_long() {
     assert_eq!(unique.effort(&json!(vec![json!({ "a": 1 }); 5_000])), None);
 }
 
-/// A report's data as they are, by a large template.
+/// A division by `multipleOf` counts as many steps.
 #[test]
 fn a_division_is_more_than_a_step() {
     let divided = |by: usize| {
@@ -186,6 +186,7 @@ fn a_division_is_more_than_a_step() {
     assert!(divided(1).effort(&numbers(1_000)).is_some());
 }
 
+/// Realistic report data against a large template.
 #[test]
 fn honest_data_are_far_from_the_limit() {
     let finding = json!({ "properties": {

@@ -1,4 +1,4 @@
-//! Questions and the turns that they take.
+//! Tests of validation requests and their fair queueing.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ async fn tenant_with_many_schemas_waits_behind_itself() {
     let mut other = Box::pin(schemas.judge(asker(2, later()), &text, None));
     assert!(poll!(&mut other).is_pending());
     drop(held);
-    // The rest of the flood is not polled: a turn that one of them had would not come back.
+    // The other requests are not polled any more: a share that one of them received would not be released.
     let (first, other) = tokio::join!(flood.remove(0), other);
     first.unwrap();
     other.unwrap();

@@ -1,5 +1,5 @@
-//! Schemas of at most 64 KiB that would take gigabytes or minutes: each is refused, or takes little. Memory is counted
-//! by the allocator and time in steps; nothing here looks at a clock.
+//! Schemas of at most 64 KiB that would take gigabytes or minutes: each is rejected, or is cheap. The allocator counts
+//! memory, and steps count time; no test depends on a clock.
 
 mod patterns;
 mod structures;
@@ -7,17 +7,17 @@ mod structures;
 use super::*;
 use crate::ALLOCATED;
 
-/// What making anything of a schema may take at its worst moment.
+/// Maximum peak memory of compiling a schema, in bytes (8 MiB).
 const MOST_TO_COMPILE: usize = 8 << 20;
-/// What an evaluation may take at its worst moment.
+/// Maximum peak memory of an evaluation, in bytes (24 MiB).
 const MOST_TO_EVALUATE: usize = 24 << 20;
-/// The contract's limit for a schema, and for a report's data.
+/// Maximum size of a schema and of a report's data according to the API contract, in bytes (64 KiB).
 const MOST_TEXT: usize = 64 << 10;
 
 struct Bomb {
     name: &'static str,
     schema: Value,
-    /// Data that are made for it.
+    /// Data that make the evaluation expensive.
     data: Vec<Value>,
 }
 
@@ -26,7 +26,7 @@ fn bomb(name: &'static str, schema: Value, data: impl IntoIterator<Item = Value>
     Bomb { name, schema, data }
 }
 
-/// As many of these as a schema has room for.
+/// Builds as many values as fit into a schema.
 fn many(each: impl Fn(usize) -> Value) -> Vec<Value> {
     let mut room = MOST_TEXT - 200;
     let fits = |value: &Value| {
@@ -51,12 +51,12 @@ fn many_named(name: impl Fn(usize) -> String, each: impl Fn(usize) -> Value) -> 
     named.collect::<Map<String, Value>>().into()
 }
 
-/// Schemas within one another, so many deep.
+/// Nests schemas to the given depth.
 fn nested(depth: usize, around: impl Fn(Value) -> Value) -> Value {
     (0..depth).fold(json!({ "type": "object" }), |inner, _| around(inner))
 }
 
-/// Schemas of two references to the next one each, so many deep.
+/// Builds schemas with two references each to the next one, to the given depth.
 fn doubled(depth: usize, around: impl Fn(Value) -> Value) -> Value {
     let mut definitions = Map::new();
     for level in 0..depth {
@@ -124,7 +124,7 @@ fn evaluations() -> Vec<Bomb> {
     ]
 }
 
-/// Memory at the worst moment beyond what there was before, and what is left of it.
+/// Returns the result, the peak of additional memory, and the memory that is still allocated afterwards.
 fn measured<T>(work: impl FnOnce() -> T) -> (T, usize, usize) {
     let before = ALLOCATED.current_usage();
     ALLOCATED.reset_peak_usage();
@@ -134,7 +134,7 @@ fn measured<T>(work: impl FnOnce() -> T) -> (T, usize, usize) {
 }
 
 fn goes_off(bombs: Vec<Bomb>) {
-    // What the validator keeps for itself is not the first bomb's.
+    // Global caches of the validator must not count for the first test case.
     validate(&head(), &json!({})).unwrap_err();
     let mut broken = Vec::new();
     for Bomb { name, schema, data } in bombs {

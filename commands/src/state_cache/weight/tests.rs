@@ -14,10 +14,10 @@ use uuid::Uuid;
 use super::*;
 use crate::ALLOCATED;
 
-/// An event of the aggregate: its name, its payload, its PHI.
+/// Event of the aggregate: type, payload, PHI.
 type Told<'a> = (&'a str, Value, Option<Value>);
 
-/// A resource from its events, and what the allocator gave for it.
+/// Folds a resource from events, and measures the memory that it allocated.
 fn folded<A: Aggregate>(events: Vec<Told<'_>>) -> (Versioned<A>, usize) {
     let stored: Vec<_> = events
         .into_iter()
@@ -128,7 +128,7 @@ fn template_is_weighed() {
     is_weighed::<ReportTemplate>(vec![("RadiologyReportTemplate.Created", template, None)]);
 }
 
-/// A study with so many series of so many instances each, as its archive tells of it.
+/// Builds the events of a study with the given number of series and of instances per series.
 fn study(series: usize, instances: usize) -> Vec<Told<'static>> {
     let patient = Uuid::from_u128(7);
     let study = StudyId::derive(Uuid::from_u128(1).into(), &Uid::parse("1.2.840.1").unwrap());

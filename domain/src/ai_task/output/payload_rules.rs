@@ -1,4 +1,4 @@
-//! What each type of payload has to hold.
+//! Validation rules of each payload type.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,13 +13,13 @@ use crate::json::{
 use crate::score::Score;
 use crate::text::Text;
 
-/// Flags travel in the clear, and through lists: a few short words each.
+/// Maximum number of flags, each of at most 256 bytes: flags are not encrypted and appear in lists.
 const MAX_FLAGS: usize = 100;
 const MAX_FLAG_BYTES: usize = 256;
-/// So much that is wrong is told of one payload, in which there is room for thousands of things.
+/// Maximum number of errors reported for one payload, which may contain thousands.
 const MAX_REPORTED_ERRORS: usize = 100;
 
-/// One member and what it has to be.
+/// Rule for one member.
 struct FieldRule {
     name: &'static str,
     required: bool,
@@ -27,23 +27,23 @@ struct FieldRule {
 }
 
 enum FieldType {
-    /// A number from 0 to 1.
+    /// Number from 0 to 1.
     Score,
     /// Any number.
     Number,
-    /// A number above 0.
+    /// Number greater than 0.
     PositiveNumber,
-    /// Text that says something.
+    /// Non-blank text.
     Text,
-    /// Text, or an object of the vendor's own.
+    /// Text, or a vendor-specific object.
     Location,
-    /// A DICOM UID.
+    /// DICOM UID.
     Uid,
-    /// An array of texts.
+    /// Array of texts.
     Texts,
-    /// An array of a few short texts.
+    /// Array of at most 100 short texts.
     Flags,
-    /// An array of objects.
+    /// Array of objects.
     Items(&'static [FieldRule]),
 }
 
@@ -111,7 +111,7 @@ const fn rules(output_type: OutputType) -> &'static [FieldRule] {
     }
 }
 
-/// The payload's members as they are kept, where they are what a payload of this type has to hold.
+/// Returns the payload's members as stored, if the payload satisfies the rules of its type.
 pub(super) fn checked(
     output_type: OutputType,
     object: &Json,
@@ -143,7 +143,8 @@ pub(super) fn checked(
     members.filter(|_| wrongs.0.is_empty()).ok_or(wrongs.0)
 }
 
-/// The pointer of the member that cannot be kept, if it is one of ours. What others are called is not repeated.
+/// Returns the pointer of the member that cannot be stored, if a rule names it. Other member names are not repeated,
+/// because they could be PHI.
 fn member_at_fault(rules: &[FieldRule], object: &str) -> String {
     let members = members_in(object).unwrap_or_default();
     let at_fault = members.into_iter().find(|(name, value)| {
@@ -152,7 +153,7 @@ fn member_at_fault(rules: &[FieldRule], object: &str) -> String {
     at_fault.map_or_else(String::new, |(name, _)| format!("/{name}"))
 }
 
-/// What is wrong so far, the first [`MAX_REPORTED_ERRORS`] of it.
+/// The first [`MAX_REPORTED_ERRORS`] errors.
 #[derive(Default)]
 struct PayloadErrors(Vec<PayloadError>);
 

@@ -1,4 +1,4 @@
-//! Results: what each type has to hold, and which tasks take them.
+//! Outputs: required members of each type, and the task statuses that accept outputs.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ fn parse(output_type: OutputType, value: Value) -> Result<Payload, Vec<PayloadEr
     Payload::parse(output_type, &Json::from_serializable(&value).unwrap())
 }
 
-/// A payload of each type that holds what it has to and no more.
+/// Returns a payload of the type with the required members only.
 fn plain(output_type: OutputType) -> Value {
     match output_type {
         OutputType::Triage => json!({ "triage_score": 0.92, "flags": ["ICH_suspected"] }),
@@ -46,7 +46,7 @@ fn added(output_type: OutputType) -> OutputCreated {
     }
 }
 
-/// The pointers of what is wrong.
+/// Returns the pointers of all errors.
 fn validate(output_type: OutputType, value: Value) -> Vec<String> {
     let wrong = parse(output_type, value).err().unwrap_or_default();
     wrong.into_iter().map(|error| error.pointer).collect()
@@ -79,7 +79,7 @@ fn are_counted_and_change_nothing_else() {
     assert_eq!(state.progress, a_task(Status::Running).state().progress);
 }
 
-/// Score and flags of a triage are open; everything else that a model says is PHI.
+/// Score and flags of a triage are open; all other content from a model is PHI.
 #[test]
 fn are_sealed_but_for_a_triages_score_and_flags() {
     for output_type in OutputType::ALL.iter().copied() {

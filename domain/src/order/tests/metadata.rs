@@ -1,4 +1,4 @@
-//! A change of metadata is a merge patch.
+//! A change of metadata is applied as a merge patch.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Whatever is asked of a report, in whatever order.
+//! Properties that hold for all commands in any order.
 
 use proptest::prelude::*;
 
@@ -27,7 +27,7 @@ fn commands() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// What was released with each signature, to be compared with what is released later.
+/// Released content of a signature, to be compared with later released content.
 #[derive(Clone, PartialEq, Debug)]
 struct Seen {
     release: SignedVersion,
@@ -42,7 +42,7 @@ fn seen(report: &Report) -> Option<Seen> {
 }
 
 proptest! {
-    /// No command but another signature changes what was signed, and none at all once it is final.
+    /// Only another signature changes signed content, and none does once the report is final.
     #[test]
     fn what_was_signed_is_never_altered(commands in prop::collection::vec(commands(), 1..40)) {
         let mut state = None::<Report>;
@@ -79,8 +79,8 @@ proptest! {
         }
     }
 
-    /// `critical_communication` and the list of open results agree with what was said to whom, and what an addendum
-    /// calls critical is open from then on.
+    /// `critical_communication` and the open result agree with the recorded communications, and a result that an
+    /// addendum states as critical is open after the addendum.
     #[test]
     fn a_critical_result_is_raised_once_until_it_is_taken_back_or_told(
         commands in prop::collection::vec(commands(), 1..40),

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The findings that those see who see released content only.
+/// Returns the findings as shown to callers without draft access.
 fn released_findings(report: &Report) -> Option<PhiText> {
     report.released_content().unwrap().findings
 }
@@ -50,7 +50,7 @@ fn the_machines_words_are_neither_signed_nor_released() {
     );
 }
 
-/// The form that outsiders check: see [`signature`].
+/// The form that third parties verify: see [`signature`].
 #[test]
 fn a_signature_is_over_the_canonical_content() {
     let report = a_report([create(), sign(true)]);

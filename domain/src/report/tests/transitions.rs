@@ -1,14 +1,14 @@
 use super::*;
 use crate::report_template::DefaultText;
 
-/// What each command leads to in each status: an event, nothing (`=`), or the refusal (`-`).
+/// Outcome of each command in each status: an event, no event (`=`), or a rejection (`-`).
 const TABLE: [(Status, [&str; 8]); 5] = {
     use Status::{Cancelled, Corrected, Draft, Final, Preliminary};
     const TOLD: &str = "CriticalResultCommunicated";
     const JUDGED: &str = "AiSuggestionReviewed";
     const ADDED: &str = "AddendumAdded";
     [
-        // Edit, mark, sign, sign as final, add, communicate, judge, cancel
+        // Edit, mark, sign, sign as final, add addendum, communicate, review, cancel
         (
             Draft,
             [
@@ -291,7 +291,7 @@ fn the_templates_words_stand_where_nothing_was_written() {
     );
 }
 
-/// A section that nobody meant has to leave the report, also where a template wrote it.
+/// A section can be removed from a draft even if the template wrote it.
 #[test]
 fn what_is_optional_in_a_draft_can_be_taken_away() {
     let fill = edit(|asked| {

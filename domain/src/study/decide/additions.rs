@@ -1,4 +1,4 @@
-//! How a study grows: which of the series and instances that it is told of are new, in events of bounded size.
+//! Growth of a study: selects the series and instances that are new, and writes them in events of bounded size.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ use crate::study::{
     Updated,
 };
 
-/// How much goes into one event, by rough weight: below 256 KiB with room to spare.
+/// Maximum size of one event by estimated bytes, well below 256 KiB.
 const MAX_CHUNK_BYTES: usize = 200 * 1024;
 
-/// The series of a sync, each once: what is said of one twice is laid over one another.
+/// Series of a sync, each once: duplicate entries are merged.
 pub(super) struct MergedSeries(Vec<(SeriesId, SyncedSeries)>);
 
 impl MergedSeries {
@@ -51,7 +51,7 @@ impl SyncedSeries {
     }
 }
 
-/// A study's content while events are added to it.
+/// Content of a study while events are added to it.
 pub(super) struct StudyAdditions {
     whose: StudyRef,
     content: SeriesIndex,
@@ -78,8 +78,8 @@ impl StudyAdditions {
         }
     }
 
-    /// Lays what is told of known series over what is known of them: the changes, in parts that each fit into an event.
-    /// The last one has the number of instances after all of them, where it is another.
+    /// Merges reported attributes into known series. Returns the changes in chunks that each fit into an event; the
+    /// last chunk has the final number of instances, if changed.
     pub(super) fn change(&mut self, told: &MergedSeries) -> Vec<Updated> {
         let known = told.0.iter().filter_map(|(id, series)| {
             let known = self.content.series(*id)?;
@@ -100,7 +100,7 @@ impl StudyAdditions {
         updates
     }
 
-    /// The events that add what is new.
+    /// Returns the events that add new series and instances.
     pub(super) fn add(mut self, told: MergedSeries) -> Vec<Event> {
         let mut events = Vec::new();
         let mut series = Vec::new();
@@ -168,7 +168,7 @@ impl StudyAdditions {
         })
     }
 
-    /// The larger of stated and listed; what was larger before was stated.
+    /// Updates the counts to the larger of the stated and the listed number. A larger previous count was stated.
     fn count(&mut self) {
         self.number_of_series = self.number_of_series.max(self.content.number_of_series());
         let instances = self.content.number_of_instances();
@@ -183,8 +183,8 @@ fn series_update(series: Vec<SeriesChange>, whose: StudyRef) -> Updated {
     }
 }
 
-/// The study's own changes, then those of its series: in the same event, where both fit into one. Patient's data, which
-/// are sealed, go without series.
+/// Returns the study's changes, followed by those of the series. Both go into one event if they fit. Patient
+/// demographics are sealed and are never combined with series.
 pub(super) fn merge_study_and_series_updates(
     own: Updated,
     mut of_series: Vec<Updated>,
@@ -228,7 +228,7 @@ fn changed(
     (after != *facts).then_some(change)
 }
 
-/// Those that are not listed yet, each once.
+/// Returns the instances that are not listed yet, each once.
 fn new_instances(
     series_id: SeriesId,
     known: Option<&IndexedSeries>,
@@ -243,7 +243,7 @@ fn new_instances(
     new.collect()
 }
 
-/// In order, each chunk below an event's weight, or of one that is above it.
+/// Splits items in order into chunks that fit into an event. A single item above the limit makes a chunk of its own.
 fn chunk_by_size<T>(items: Vec<T>, weight: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let mut chunks: Vec<Vec<T>> = Vec::new();
     let mut filled = MAX_CHUNK_BYTES;
@@ -266,7 +266,7 @@ fn chunk_by_size<T>(items: Vec<T>, weight: impl Fn(&T) -> usize) -> Vec<Vec<T>> 
     chunks
 }
 
-/// The same for instances, which stay together by series.
+/// Splits instances into chunks that fit into an event, grouped by series.
 fn chunks_by_series(
     series: Vec<(SeriesId, Vec<AddedInstance>)>,
 ) -> Vec<Vec<(SeriesId, Vec<AddedInstance>)>> {

@@ -1,4 +1,4 @@
-//! Series and instances only grow.
+//! Growth of series and instances.
 
 use super::*;
 
@@ -33,7 +33,7 @@ mod bulk_additions {
         assert_eq!(state.content.number_of_instances(), 5000);
     }
 
-    /// `many` series with a description of `bytes` each, all of it quotation marks, which JSON doubles.
+    /// Returns `many` series, each with a description of `bytes` quotation marks, which JSON doubles.
     fn described(many: usize, bytes: usize) -> Vec<SyncedSeries> {
         let description = Text::parse("\"".repeat(bytes)).ok();
         let series = (0..many).map(|n| {

@@ -1,10 +1,10 @@
-//! Which order a study answers.
+//! Links between studies and orders.
 
 use super::*;
 
 const NONE: &[Event] = &[];
 
-/// What stands, what the system finds, what comes of it.
+/// Cases: existing link, command of the system, resulting events.
 #[test]
 fn the_first_order_that_fits_stays() {
     let link = |n| Command::Link { order_id: order(n) };

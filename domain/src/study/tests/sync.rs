@@ -1,4 +1,4 @@
-//! What an archive tells of a study.
+//! Syncs from a PACS.
 
 use super::*;
 
@@ -102,7 +102,7 @@ mod repeated_sync {
             updated.ended_at = Change::Set(minutes_from_now(10));
         });
         let cases = [
-            // Told; known after it.
+            // Reported times; known times after the sync.
             ((None, Some(-5)), (0, 10)),
             ((Some(20), None), (0, 10)),
             ((Some(20), Some(15)), (0, 10)),

@@ -1,4 +1,4 @@
-//! What a person changes, up to the archiving.
+//! Manual changes, up to archiving.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! How long an item's stream may grow, and that its case goes on all the same.
+//! Limits on the growth of an item's stream, which never block its case.
 
 use super::*;
 use crate::growth::{MAX_CHANGES, Size, StreamBudget};
@@ -161,14 +161,14 @@ fn what_leads_back_or_changes_nothing_of_the_case_is_bounded() {
     }
 }
 
-/// An item with its version.
+/// Item with its stream version.
 struct Growing {
     item: WorklistItem,
     version: u64,
 }
 
 impl Growing {
-    /// Whether there was room for it.
+    /// Applies a command; returns whether the budget admits it.
     fn takes(&mut self, command: Command) -> bool {
         let room = WorklistItem::room(Some(&self.item), &command);
         let events = WorklistItem::decide(Some(&self.item), command, &context()).unwrap();
@@ -184,7 +184,7 @@ impl Growing {
         true
     }
 
-    /// Until one of the two is refused.
+    /// Claims and releases the item until one of the two is rejected.
     fn claimed_and_released(&mut self, authority: Authority) {
         let refused = (0..=MAX_CHANGES).any(|_| {
             let claims = self.takes(Command::Claim(by(anna())));

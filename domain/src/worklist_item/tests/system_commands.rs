@@ -1,4 +1,4 @@
-//! What the system's own commands do, each idempotent: they are refused nowhere, and a repeat yields no events.
+//! Commands issued by the system. Each is idempotent: none is rejected, and a repetition yields no events.
 
 use super::*;
 use crate::order::Status as OrderStatus;

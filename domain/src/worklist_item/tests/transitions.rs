@@ -1,8 +1,8 @@
-//! Who may take an item where, by hand.
+//! Manual transitions of an item.
 
 use super::*;
 
-/// What becomes of each command in each state: the state it leads to, none where it stays, or the refusal.
+/// Outcome of a command in each status: the new status, `None` if the status is unchanged, or the domain error.
 type Row = (fn() -> Command, [Result<Option<Status>, Error>; 5]);
 
 const IN: [Status; 5] = [

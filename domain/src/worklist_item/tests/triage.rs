@@ -1,4 +1,4 @@
-//! What AI models contribute.
+//! Contributions of AI models.
 
 use super::*;
 

@@ -13,7 +13,7 @@ fn tenant(n: u128) -> ShareOwner {
     ShareOwner::Tenant(Uuid::from_u128(n).into())
 }
 
-/// An append of one event of this many bytes to this stream.
+/// Returns an append of one event with `bytes` bytes to `stream`.
 fn job(stream: u128, bytes: usize) -> QueuedAppend {
     let stream_id = Uuid::from_u128(stream).into();
     let mut append = Append::default();

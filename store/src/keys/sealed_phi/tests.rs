@@ -46,7 +46,7 @@ fn having_erased(key: &PatientKey, erased: &PatientKey) -> PatientKeys {
     }
 }
 
-/// Seals without saying what, as releases did before there were names.
+/// Seals a part of form 1, without the names of its members, as earlier releases did.
 fn sealed_in_form_1(key: &PatientKey, phi: &[u8], version: u64) -> Vec<u8> {
     let header = Header {
         key_id: key.key_id,
@@ -125,7 +125,7 @@ fn whoever_alters_the_names_of_a_part_is_found_out() {
     assert_eq!(key.open(&unnamed, stream(), 1), Err(SealError::Tampered));
 }
 
-/// The values of members at or before a version, or at all, of the parts that do not show alone.
+/// Merges the members of the parts up to a version, without the parts that are visible on their own.
 fn laid_over(parts: &[PhiAtVersion], shown: &VisiblePhi, upto: u64) -> Members {
     let in_time = parts
         .iter()
@@ -145,7 +145,7 @@ fn places() -> impl Strategy<Value = BTreeSet<u64>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// For any history: what the compacted parts show is what all of them show, however often they are compacted.
+    /// For any history, the compacted parts show the same as all parts, however often they are compacted.
     #[test]
     fn compacted_parts_show_what_all_of_them_show(
         histories in histories(),
@@ -283,7 +283,7 @@ fn cancel(n: u8) -> Command {
     })
 }
 
-/// New words, or none any more.
+/// Returns a change that sets new text or clears it.
 fn change(n: u8, said: &str) -> Change<PhiText> {
     if n.is_multiple_of(4) {
         Change::Clear
@@ -309,7 +309,7 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
     prop::collection::vec(one, 1..60)
 }
 
-/// The words of a report that somebody sees.
+/// Returns the content of a report that readers can see.
 fn seen(report: &Report) -> impl PartialEq + std::fmt::Debug + use<> {
     let phi = report.phi.as_ref().unwrap();
     let cancelled = report.shown_parts().alone;
@@ -343,7 +343,7 @@ fn seen(report: &Report) -> impl PartialEq + std::fmt::Debug + use<> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever happens to a report: its readers see the same with the parts that a row keeps as with all of them.
+    /// For any history of a report, its readers see the same with the parts in a row as with all parts.
     #[test]
     fn a_report_shows_the_same_from_what_a_row_keeps(commands in commands()) {
         let key = key(4);
@@ -392,8 +392,8 @@ proptest! {
     }
 }
 
-/// Parts that were written by earlier releases, of key id 4 and the key 00 01 .. 1f, for version 7 of stream 3. They
-/// are read for ever.
+/// Parts written by earlier releases, with key id 4 and the key 00 01 .. 1f, for version 7 of stream 3. Every release
+/// must read them.
 const MUSEUM: [&str; 2] = [
     "01000000000000000000000000000000046465666768696a6b6c6d6e6f3339b7081d8035ff4a0b3086f85f488f\
      37ae632ae4198752d4a5de2790c68735de7c0e51ddb82069f9446eb743238fd5",

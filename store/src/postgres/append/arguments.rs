@@ -1,4 +1,4 @@
-//! A batch as columns: one array a column, each row with the number, from 1, of the append it belongs to.
+//! Encodes a batch as one array per column; each row has the number, from 1, of its append.
 
 use roentgen_domain::ids::StreamId;
 use uuid::Uuid;
@@ -105,7 +105,7 @@ impl<'a> AppendArguments<'a> {
         Ok(())
     }
 
-    /// In the order of `queries/log_append.sql`.
+    /// Binds the arguments in the order of `queries/log_append.sql`.
     pub(super) fn bind(
         self,
         batch: &AppendBatch<'_>,
@@ -133,7 +133,8 @@ impl<'a> AppendArguments<'a> {
 }
 
 impl CheckColumns {
-    /// Returns how many of the append's events are the stream's. `before` events stand before them in the batch.
+    /// Adds an expected version. Returns the number of the append's events that are in the stream; `before` events
+    /// precede them in the batch.
     fn push(
         &mut self,
         number: i32,
@@ -173,7 +174,7 @@ impl CheckColumns {
             .map_err(|_| error_class::unrepresentable("too many events"))
     }
 
-    /// Whether a stream that has events already gets more.
+    /// Checks whether a stream that already has events gets more.
     fn extends_existing_stream(&self) -> bool {
         let written = self.first.iter().zip(&self.expected);
         written

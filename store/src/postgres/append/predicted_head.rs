@@ -1,19 +1,20 @@
-//! What a batch will probably find when it gets the append lock.
+//! Predicts the head that a batch finds when it gets the append lock.
 //!
-//! A batch goes out linked to the end of this node's last one, as if no other node had written since and every append
-//! wins. As a rule that is so, and the database has nothing to hash; where it is not, the database links the batch.
+//! A batch is sent with chain hashes that continue this node's last batch, as if no other node had written since and
+//! every append were written. Usually the prediction is right, and the database has nothing to hash; otherwise the
+//! database computes the chain hashes.
 
 use crate::chain::{self, Digest};
 use crate::log::{AppendBatch, AppendOutcome, BatchOutcome, Head};
 
-/// Where the log ended after this node's last batch.
+/// Head of the log after this node's last batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PredictedHead {
     pub(super) head: Head,
     recorded_at_ms: i64,
 }
 
-/// A batch's links if `head` is what it finds and every append wins; no links where nothing is known.
+/// Chain hashes of a batch, valid if the batch finds `head` and every append is written; empty if no head is known.
 #[derive(Debug, Default)]
 pub(super) struct PrecomputedLinks {
     pub(super) head: Head,
@@ -22,7 +23,7 @@ pub(super) struct PrecomputedLinks {
 }
 
 impl PredictedHead {
-    /// After the batch's winners.
+    /// Returns the head after the batch's written appends.
     pub(super) fn after(batch: &AppendBatch<'_>, outcome: &BatchOutcome) -> Self {
         let each = batch.appends.iter().zip(&outcome.verdicts);
         let winners = each.filter(|(_, verdict)| **verdict == AppendOutcome::Written);
@@ -38,7 +39,7 @@ impl PredictedHead {
 }
 
 impl PrecomputedLinks {
-    /// A resend may find some of itself in the log: it is not foretold.
+    /// Computes the chain hashes. A resend gets none, because some of its events may already be in the log.
     pub(super) fn compute(
         batch: &AppendBatch<'_>,
         outlook: Option<PredictedHead>,

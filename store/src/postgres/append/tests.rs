@@ -82,7 +82,7 @@ async fn the_database_links_as_the_chain_does() {
     );
 }
 
-/// The links of a log of so many events.
+/// Checks the chain of a log of `events` events, and returns its chain hashes.
 async fn unbroken(database: &PostgresFixture, events: usize) -> Vec<Digest> {
     let page = database
         .read_log(0, 100, &LogFilter::default())

@@ -34,7 +34,7 @@ fn boundary<T: std::fmt::Debug>(answer: Result<T, EngineError>) -> u64 {
     }
 }
 
-/// Three partitions: the first has two streams of one event, and one that goes on in the second.
+/// Creates three partitions: of two streams in the first, one ends there and one continues in the second.
 async fn three_partitions() -> (PostgresFixture, StreamId, StreamId) {
     let database = PostgresFixture::with_partitions_of(10).await;
     let ended = stream();

@@ -12,14 +12,14 @@ use crate::log::{LogFilter, PreparedAppend};
 use crate::postgres::test_support::{PostgresFixture, TENANT, ask, prepare, run, stream, to};
 use crate::reads::Scope;
 
-/// Past the guards, as somebody with the owner's rights and bad intent.
+/// Runs SQL as the owner with the triggers disabled, as an attacker with the owner's rights could.
 async fn tamper(database: &PostgresFixture, sql: &str) {
     let mut owner = database.owner().await;
     let disarm = "SET session_replication_role = replica";
     run(&mut owner, &format!("{disarm}; {sql}")).await.unwrap();
 }
 
-/// The statement's plan for these arguments, with what ran.
+/// Returns the parts of the statement's plan that were executed for these arguments.
 async fn plan(connection: &mut PgConnection, sql: &str, types: &str, arguments: &str) -> String {
     let prepared = format!("DEALLOCATE ALL; PREPARE it({types}) AS {sql}");
     run(connection, &prepared).await.unwrap();
@@ -164,7 +164,7 @@ fn shaped(patient: u128, event_type: &'static str, stream_type: &'static str) ->
     prepare(append)
 }
 
-/// What each filter leaves of a log of four events, the third of them another tenant's.
+/// Returns each filter with the positions that it selects from a log of four events, the third of another tenant.
 fn filters(third: StreamId) -> Vec<(LogFilter, Vec<u64>)> {
     let all = LogFilter::default;
     let ours = Some(TENANT.into());

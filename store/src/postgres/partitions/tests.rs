@@ -6,10 +6,10 @@ use crate::postgres::test_support::{PostgresFixture, ask, run, sqlstate_of, stre
 const PARTITIONS: &str = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass ORDER \
                           BY 1";
 
-/// What the append-only triggers say.
+/// SQLSTATE of the append-only triggers.
 const REFUSED: &str = "23001";
 
-/// What a lacking right says.
+/// SQLSTATE of a missing privilege.
 const NOT_ALLOWED: &str = "42501";
 
 const CHANGES: [&str; 3] = [

@@ -1,4 +1,4 @@
--- An event's columns, in the order in which `log::decode` takes them.
+-- Selects an event's columns in the order of `log::decode`.
 SELECT position, tenant, stream_type, stream_id, version, event_id, type, schema_version,
        recorded_at, payload, sealed, metadata, leaf, hash
 FROM events

@@ -1,7 +1,7 @@
--- What streams have after their first events and up to $2, stream by stream as they were asked for. Where a stream begins
--- and ends leaves out those that have nothing more, and the partitions around it. OFFSET 0 keeps the look-ups where they
--- stand: each stream is looked up by its id, and its events in the order of versions, which keeps to the index
--- (stream_id, version).
+-- Selects the remaining events of streams, up to $2, in the order in which the streams were requested. The first and
+-- last position of a stream exclude streams without further events, and partitions outside the stream. OFFSET 0 keeps
+-- the planner from moving the lookups: each stream is looked up by its id, and its events in the order of versions,
+-- which uses the index (stream_id, version).
 SELECT e.*
 FROM unnest($1::uuid[]) AS asked (id)
 CROSS JOIN LATERAL (

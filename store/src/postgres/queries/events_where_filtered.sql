@@ -1,4 +1,4 @@
--- What a page looks at ($1 < position <= $2), and what passes besides.
+-- Range of a page ($1 < position <= $2), and its filters.
 WHERE position > $1 AND position <= $2
   AND ($4::text[] IS NULL OR type = ANY ($4))
   AND ($5::text IS NULL OR stream_type = $5)

@@ -1,7 +1,7 @@
--- Moves the checkpoints of tables, all or none: each stands where its mover last saw it, and is filled or read. Rows are
--- locked in order of name, so that of two movers the second waits and finds them moved.
+-- Advances the checkpoints of tables by compare-and-set, all or none; the generations must be filling, joining or live.
+-- Rows are locked in the order of names, so that of two nodes the second waits and finds the checkpoints advanced.
 --
--- $1 the tables; $2 and $3 where they stand; $4 and $5 where they go
+-- $1 the tables; $2 and $3 the old positions and hashes; $4 and $5 the new position and hash
 WITH wanted AS (
     SELECT unnest($1::text[]) AS name, unnest($2::bigint[]) AS position, unnest($3::bytea[]) AS hash
 ), held AS MATERIALIZED (

@@ -1,4 +1,4 @@
--- One batch. The arguments' order is `append::Arguments::bind`'s.
+-- Appends one batch. The arguments are in the order of `AppendArguments::bind`.
 SELECT base, base_hash, recorded, capacity, kinds, positions, recordeds, streams, versions,
        request_hashes, expires
 FROM log_append(

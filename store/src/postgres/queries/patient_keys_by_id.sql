@@ -1,4 +1,4 @@
--- One row a key, in the order asked for; scalar look-ups, since a join may be planned badly.
+-- Returns one row per key, in the requested order; scalar lookups, because a join may be planned badly.
 SELECT a.id,
        (SELECT t.key_id FROM key_tombstones t WHERE t.key_id = a.id),
        (SELECT k.tenant FROM patient_keys k WHERE k.key_id = a.id),

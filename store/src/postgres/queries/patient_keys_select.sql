@@ -1,4 +1,4 @@
--- One row a patient, in the order asked for; scalar look-ups, since a join may be planned badly.
+-- Returns one row per patient, in the requested order; scalar lookups, because a join may be planned badly.
 SELECT (SELECT k.key_id FROM patient_keys k WHERE k.tenant = a.tenant AND k.patient = a.patient),
        (SELECT k.wrapped FROM patient_keys k WHERE k.tenant = a.tenant AND k.patient = a.patient),
        ARRAY(SELECT t.key_id FROM key_tombstones t WHERE t.tenant = a.tenant AND t.patient = a.patient),

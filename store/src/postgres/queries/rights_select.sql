@@ -1,6 +1,7 @@
--- What this connection's roles may do, and whose code stands in the schema public. The owner of the database, that of
--- the log and superusers are trusted; before the first migration the log is not there, and whoever migrates is trusted.
--- Arguments have exactly the types of pg_catalog's functions and operators, so that none in public fits better.
+-- Returns the rights of this connection's roles, and the functions and operators of other owners in the schema public.
+-- The owner of the database, the owner of the log and superusers are trusted; before the first migration the log does
+-- not exist, and the migrating role is trusted. Arguments have exactly the types of pg_catalog's functions and
+-- operators, so that none in public matches better.
 WITH connected AS (
     SELECT session_user::text AS login, current_user::text AS role,
            (SELECT c.relowner FROM pg_catalog.pg_class c

@@ -95,7 +95,7 @@ fn batch(from: Checkpoint, to: Checkpoint, rows: Vec<Row>) -> ProjectionBatch {
     }
 }
 
-/// A generation that is read.
+/// Creates a live generation.
 async fn live(database: &PostgresFixture) {
     database.create_tables(&[TABLE]).await.unwrap();
     database.create_indexes(&[TABLE]).await.unwrap();

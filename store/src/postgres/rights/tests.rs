@@ -5,16 +5,17 @@ use crate::engine::Engine as _;
 use crate::postgres::test_support::{PostgresFixture, ask, run, sqlstate_of};
 use crate::rights::{Login, UnsafeSchema};
 
-/// What a lacking right says.
+/// SQLSTATE of a missing privilege.
 const NOT_ALLOWED: &str = "42501";
 
-/// Functions of ours whose names are resolved in pg_catalog only. `log_append` runs with its caller's rights.
+/// Functions of the schemas that do not resolve names in `pg_catalog` only, except `log_append`, which runs with its
+/// caller's rights.
 const FIXED: &str = "SELECT proname::text || ': ' || coalesce(proconfig::text, 'no setting') FROM pg_proc
     WHERE pronamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public', 'read', 'archived'))
       AND (prosecdef OR proname <> 'log_append')
       AND NOT ('search_path=pg_catalog, pg_temp' = ANY (coalesce(proconfig, '{}')))";
 
-/// Each fits a call in the owner's functions better than what pg_catalog has.
+/// Functions that match a call in the owner's functions better than those in `pg_catalog`.
 const SHADOWS: [&str; 11] = [
     "FUNCTION public.hashtextextended(text, integer) RETURNS bigint",
     "FUNCTION public.pg_advisory_xact_lock(numeric) RETURNS void",
@@ -36,7 +37,7 @@ const OPERATORS: [&str; 4] = [
     "< (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = public.below)",
 ];
 
-/// Lets the server create what it wants in public, as PostgreSQL 14 does.
+/// Lets the server create objects in `public`, as PostgreSQL 14 does, and opens a connection of the server.
 async fn opened(database: &PostgresFixture) -> PgConnection {
     let owner = &mut database.owner().await;
     run(owner, "GRANT CREATE ON SCHEMA public TO PUBLIC")
@@ -45,7 +46,7 @@ async fn opened(database: &PostgresFixture) -> PgConnection {
     database.server().await
 }
 
-/// Plants what fails as soon as it is called.
+/// Creates functions and operators that fail when they are called.
 async fn plant(server: &mut PgConnection) {
     for shadow in SHADOWS {
         let body = "BEGIN RAISE EXCEPTION 'ran as %', current_user; END";

@@ -99,7 +99,7 @@ fn what_is_no_url_of_a_database_is_rejected_without_its_text() {
 const ODD: &str = "[a-zA-Z0-9:/?#@%&=+ \\[\\]\\\\;~^|'\"]{0,12}";
 
 proptest! {
-    /// However a password is written into a URL, encoded or not: it is rejected, or it is not shown.
+    /// A password in a URL, percent-encoded or not, is rejected or not shown.
     #[test]
     fn a_password_is_never_shown(start in ODD, end in ODD) {
         let password = format!("{start}Zq7Zq7{end}");

@@ -1,4 +1,4 @@
-//! A generation in the making, and the steps that fill it.
+//! Shadow tables: generations being built, and the steps that fill them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::projector::{
 };
 use crate::read_model::{Checkpoint, ProjectionBatch};
 
-/// A generation in the making.
+/// Generation being built.
 pub(super) struct ShadowTable {
     engine: Arc<dyn Engine>,
     tasks: BackgroundTasks,
@@ -27,25 +27,25 @@ pub(super) struct ShadowTable {
     parked: HashSet<(String, StreamId)>,
 }
 
-/// What goes into a generation next.
+/// Next batch of folded streams of a generation.
 struct BackfillBatch {
     to: Checkpoint,
     folded: FoldedBatch,
 }
 
-/// What a step of catching up came to.
+/// Outcome of a catch-up step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CatchUpStep {
-    /// There is more.
+    /// More events remain.
     Advanced,
-    /// This was the log's end.
+    /// The end of the log was reached.
     CaughtUp,
-    /// The generation is not this builder's to fill any more.
+    /// The write was superseded; this worker no longer fills the generation.
     Superseded,
 }
 
 impl ShadowTable {
-    /// What a generation's making goes on with.
+    /// Loads the state from which a build resumes, and creates missing tables.
     pub(super) async fn new(
         engine: &Arc<dyn Engine>,
         tasks: &BackgroundTasks,
@@ -71,8 +71,8 @@ impl ShadowTable {
         })
     }
 
-    /// Writes streams from the log's beginning on, each with all that it has up to a position. While some are written,
-    /// by a task of their own, the next are folded, and those after them read.
+    /// Writes whole streams in the order of their first events, each with its events up to `upto`. A separate task
+    /// writes one chunk while the next is folded and the one after that is read.
     pub(super) async fn backfill(
         &mut self,
         upto: u64,
@@ -117,7 +117,7 @@ impl ShadowTable {
         Some(BackfillBatch { to, folded })
     }
 
-    /// Writes the next events of the projection's streams.
+    /// Writes the next batch of events of the projection's streams.
     async fn step(&mut self) -> Result<CatchUpStep, EngineError> {
         let ProjectedTable {
             projection,
@@ -183,7 +183,7 @@ impl ShadowTable {
             .extend(parked.map(|parked| (parked.model, parked.stream_id)));
     }
 
-    /// At most so many steps, to at least a position where the log has it.
+    /// Runs at most `steps` steps, until the checkpoint has reached `upto` or the end of the log.
     pub(super) async fn catch_up(
         &mut self,
         steps: usize,

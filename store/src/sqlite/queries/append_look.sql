@@ -1,12 +1,12 @@
--- All that an append must know, read in one round trip under the write lock.
+-- Reads the state of the log that an append depends on, in one round trip under the write lock.
 --
 -- ?1 a JSON array of stream ids (hex)
--- ?2 a JSON array of claim keys (hex)
+-- ?2 a JSON array of reservation keys (hex)
 -- ?3 now, in milliseconds
--- ?4 a JSON array of [stream id, version]: where events of an earlier sending may stand
--- ?5 a JSON array of [tenant, patient] (hex): patients for whom a key is offered
+-- ?4 a JSON array of [stream id, version]: where a resend may find events of its first attempt
+-- ?5 a JSON array of [tenant, patient] (hex): patients with a new key
 --
--- Each row says what it is about; the other columns are those of that subject.
+-- Each row names its subject; the meaning of the other columns depends on it.
 SELECT 'head' AS subject, NULL AS key, position AS number, recorded_at AS time, hash AS digest, NULL AS stream_id
 FROM (SELECT position, recorded_at, hash FROM events ORDER BY position DESC LIMIT 1)
 UNION ALL

@@ -1,4 +1,4 @@
--- Moves a table's checkpoint, where it still stands where the mover last saw it, and the table is filled or read.
+-- Advances a table's checkpoint by compare-and-set; the generation must be filling, joining or live.
 --
 -- ?1 the table; ?2 and ?3 the new position and hash; ?4 and ?5 the old ones
 UPDATE generations SET position = ?2, hash = ?3

@@ -1,4 +1,4 @@
--- The keys that the log lists for patients, each with the place in which the patient was asked for.
+-- Returns the keys that the log lists for patients, each with the patient's index in the request.
 --
 -- ?1 a JSON array of [tenant, patient] (hex)
 SELECT wanted.key AS place, key_id

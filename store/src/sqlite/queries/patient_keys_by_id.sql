@@ -1,4 +1,4 @@
--- What became of keys. A tombstone counts before a row of the same key.
+-- Returns keys and tombstones by id. A tombstone takes precedence over a row of the same key.
 --
 -- ?1 a JSON array of key ids (hex)
 SELECT tenant, patient, key_id, NULL AS wrapped

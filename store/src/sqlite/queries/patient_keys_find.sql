@@ -1,4 +1,4 @@
--- Patients' keys and tombstones, each with the place in which the patient was asked for. A tombstone wraps nothing.
+-- Returns patients' keys and tombstones, each with the patient's index in the request. A tombstone has no wrapped key.
 --
 -- ?1 a JSON array of [tenant, patient] (hex)
 SELECT wanted.key AS place, key_id, wrapped

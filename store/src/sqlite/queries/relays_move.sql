@@ -1,4 +1,4 @@
--- Moves a relay's row, where it still stands where the mover last saw it.
+-- Advances a relay's checkpoint by compare-and-set.
 --
 -- ?1 to ?6 as in relays_begin.sql; ?7 and ?8 the old position and hash; ?9 and ?10 the old creation and last sequence
 UPDATE relays

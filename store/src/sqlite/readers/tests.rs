@@ -6,10 +6,10 @@ use futures_util::TryStreamExt as _;
 use super::super::statement::dynamic;
 use super::*;
 
-/// Counts without end.
+/// Query that never ends.
 const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
                        SELECT max(i) FROM n";
-/// Only where nothing else ends a test.
+/// Timeout that is reached only if a test hangs.
 const HANGS: Duration = Duration::from_secs(60);
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -21,7 +21,7 @@ fn one() -> SqliteStatement {
     dynamic("SELECT 1".to_owned())
 }
 
-/// One reader of a file, so that whoever comes next gets the same connection.
+/// Creates readers with one connection, so that the next caller gets the same connection.
 fn single(directory: &Path) -> Readers {
     let file = SqliteConnectOptions::new().filename(directory.join("some.db"));
     Readers::new(file.create_if_missing(true), 1, HANGS)

@@ -98,7 +98,7 @@ mod successful_append {
         assert_eq!(bed.engine.head().await.unwrap().hash, last);
     }
 
-    /// Every size of the inserts, with rooms that are left empty, and more than one statement's worth.
+    /// Every size of the inserts, with unused rows, and more rows than one statement takes.
     #[tokio::test]
     async fn batches_of_every_size_are_whole() {
         let bed = SqliteFixture::new().await;

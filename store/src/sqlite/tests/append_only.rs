@@ -9,7 +9,7 @@ async fn three_events() -> SqliteFixture {
     bed
 }
 
-/// A connection that knows nothing of our pragmas, as a shell's.
+/// Runs SQL on a connection without the engine's pragmas, such as a shell's.
 async fn from_a_shell(bed: &SqliteFixture, sql: &'static str) -> Result<(), String> {
     let url = format!(
         "sqlite://{}",
@@ -77,7 +77,7 @@ mod append_only_guards {
         assert_eq!(bed.head().await, 3);
     }
 
-    /// Without the triggers before it, `INSERT OR REPLACE` still meets the one against DELETE on our connections.
+    /// Without the insert triggers, `INSERT OR REPLACE` still fires the DELETE trigger on the engine's connections.
     #[tokio::test]
     async fn recursive_triggers_stand_behind() {
         let bed = three_events().await;

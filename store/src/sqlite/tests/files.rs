@@ -171,7 +171,7 @@ async fn what_is_not_a_database_is_refused() {
     );
 }
 
-/// As when SQLite rolls back by itself on a full disk: the driver still counts a transaction that is over.
+/// SQLite rolls back by itself on a full disk: the driver still counts a transaction that has ended.
 #[tokio::test]
 async fn a_writer_that_lost_count_is_replaced() {
     let bed = SqliteFixture::new().await;

@@ -10,7 +10,8 @@ fn other_tenant() -> TenantId {
     Uuid::from_u128(0x07e4).into()
 }
 
-/// Ten events of two tenants by turns; the odd positions are ours, the last two name a patient.
+/// Writes ten events of two tenants alternately; odd positions are the first tenant's, the last two events name a
+/// patient.
 async fn ten_events() -> SqliteFixture {
     let bed = SqliteFixture::new().await;
     let mut ours = creating(stream(1), 5).events;
@@ -173,7 +174,8 @@ async fn what_a_caller_says_is_never_sql() {
     );
 }
 
-/// A log of 250,001 positions of which only the first and the last are ours: made with SQL, since it is about reading.
+/// A log of 250,001 positions of which only the first and the last exist; inserted with SQL, since the test is about
+/// reading.
 #[tokio::test]
 async fn a_page_looks_at_so_many_positions_at_the_most() {
     let bed = SqliteFixture::new().await;

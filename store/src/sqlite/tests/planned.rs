@@ -16,14 +16,14 @@ async fn plan(bed: &SqliteFixture, query: &ListQuery) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether each walk is answered by its own index and by nothing else.
+/// Asserts that each list query uses its index and no other.
 async fn walks_keep_to_their_indexes(bed: &SqliteFixture, when: &str) {
     for (query, index) in walks() {
         let plan = plan(bed, &query).await;
         let name = index.unwrap_or("sqlite_autoindex_ladder_v1_1");
         let walked = plan.contains(&format!("USING INDEX {name} "));
         assert!(walked, "{when}, {name}:\n{plan}");
-        // One row is sorted, a walk is not.
+        // Only the query for a single row may sort.
         let sorts = plan.contains("TEMP B-TREE");
         assert!(index.is_none() || !sorts, "{when}, {name}:\n{plan}");
     }

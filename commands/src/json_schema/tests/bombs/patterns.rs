@@ -1,4 +1,4 @@
-//! Patterns that take memory or time: many, large, and slow ones.
+//! Patterns that take much memory or time: many, large and slow ones.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn pattern(pattern: &str) -> Value {
     json!({ "properties": { "a": { "pattern": pattern } } })
 }
 
-/// Texts that make an engine leave its fast ways: long, not ASCII, and alike at every place.
+/// Texts that defeat the fast paths of a regex engine: long, not ASCII, and repetitive.
 fn texts() -> Vec<Value> {
     ["a", "\u{e9}", "ab", "a\u{e9} "]
         .map(|text| json!({ "a": text.repeat(60_000 / text.len()) }))

@@ -1,8 +1,8 @@
-//! Schemas that are deep, wide or heavy, or that unfold.
+//! Schemas that are deep, wide, large or expanding.
 
 use super::*;
 
-/// How many schemas stand within one another where each needs an array, too: a client's JSON is at most 120 deep.
+/// Maximum nesting of schemas that also need an array per level: a client's JSON is at most 120 levels deep.
 const DEEPEST: usize = 59;
 
 pub(super) fn shapes() -> Vec<Bomb> {

@@ -1,4 +1,4 @@
-//! Lost answers, lost connections, locks held by others.
+//! Tests of lost responses, lost connections and locks held by others.
 
 use super::{assertion, claim, claiming};
 use crate::engine::Engine as _;

@@ -1,4 +1,4 @@
-//! New patients' keys.
+//! Tests of new patients' keys.
 
 use super::*;
 use crate::postgres::test_support::{ask, sqlstate_of};

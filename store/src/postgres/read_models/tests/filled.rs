@@ -1,9 +1,9 @@
-//! Tables that are filled: what goes in by `COPY`.
+//! Tests of the backfill: rows written by `COPY`.
 
 use super::*;
 use crate::reads::Scope;
 
-/// A generation in the making, and a batch that adds to it.
+/// Creates a generation that is being built, and returns a batch that adds rows to it.
 async fn filling(database: &PostgresFixture, rows: Vec<Row>) -> ProjectionBatch {
     let table = Table {
         generation: 2,

@@ -8,7 +8,7 @@ use crate::sql::ladder::{LADDER, TABLE, rows, walks};
 
 const ROWS: u64 = 20_000;
 
-/// The plan that the server would follow, and would keep.
+/// Returns the plan that the server would use and cache.
 async fn plan(connection: &mut PgConnection, query: &ListQuery) -> String {
     let list = DIALECT.list(TABLE, query);
     let explain = sqlx::query(composed(format!("EXPLAIN (COSTS OFF) {}", list.sql)));
@@ -18,7 +18,7 @@ async fn plan(connection: &mut PgConnection, query: &ListQuery) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether each walk is answered by its own index and by nothing else.
+/// Asserts that each list query uses its index and no other.
 async fn walks_keep_to_their_indexes(connection: &mut PgConnection, when: &str) {
     for (query, index) in walks() {
         let plan = plan(connection, &query).await;
@@ -29,7 +29,7 @@ async fn walks_keep_to_their_indexes(connection: &mut PgConnection, when: &str) 
             matches!(scans.as_slice(), [one] if one.contains(&format!("using {name} "))),
             "{when}, {name}:\n{plan}"
         );
-        // One row is sorted, a walk is not.
+        // Only the query for a single row may sort.
         let sorts = plan.contains("Sort");
         assert!(index.is_none() || !sorts, "{when}, {name}:\n{plan}");
     }

@@ -1,12 +1,12 @@
-//! How the database keeps what is sealed.
+//! Tests of the storage of sealed data.
 
 use super::*;
 use crate::postgres::test_support::run;
 
-/// Something that a database would make shorter if it tried.
+/// Length of sealed data that the database could compress, in bytes.
 const LENGTH: usize = 100_000;
 
-/// How many bytes the rows' sealed parts take.
+/// Returns the stored size of the rows' sealed data, in bytes.
 async fn kept(database: &PostgresFixture) -> String {
     let sql = "SELECT sum(pg_column_size(sealed))::text FROM read.orders_v1";
     ask(&mut database.owner().await, sql).await
