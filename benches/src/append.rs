@@ -1,5 +1,5 @@
-//! A whole command in process: decided, sealed for a new patient, asserted against its procedure, chained, appended and
-//! projected. Beside it `postgres-es`, which creates an aggregate of the same size.
+//! A complete command in process: decided, sealed for a new patient, with the expected version of its procedure,
+//! chained, appended and projected. The baseline is `postgres-es`, which creates an aggregate of the same size.
 
 use std::sync::Arc;
 use std::time::Duration;

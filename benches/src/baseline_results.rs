@@ -1,4 +1,4 @@
-//! What the peers printed: `peer <name> writers=<n> per_second=<x> p50_ms=<x> p99_ms=<x>`.
+//! Parses the output of the baselines: `peer <name> writers=<n> per_second=<x> p50_ms=<x> p99_ms=<x>`.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ struct Peer {
     per_second: f64,
 }
 
-/// Their rates.
+/// Rates of the baselines.
 #[derive(Debug, Default)]
 pub(crate) struct BaselineResults(Vec<Peer>);
 

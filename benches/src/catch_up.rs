@@ -1,4 +1,4 @@
-//! The projector from zero over a log of orders.
+//! Catch-up of the projector from position 0 over a log of orders.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,18 +25,18 @@ use tokio::time::{Instant, sleep};
 use crate::database::{BenchDatabase, BenchNode, TENANT, order};
 use crate::report::{BenchReport, Measure, latencies};
 
-/// How long the log is.
+/// Length of the log, in events.
 pub(crate) const EVENTS: u64 = 300_000;
 const WRITERS: u64 = 64;
-/// The model that all of the log belongs to.
+/// Read model that the whole log is projected to.
 const MODEL: &str = "orders";
 const PAUSE: Duration = Duration::from_millis(10);
-/// What stands around every event.
+/// Metadata of every event.
 pub(crate) const METADATA: &str = r#"{"actor":{"sub":"bench","roles":["clinician"]},"correlation_id":"00000000-0000-0000-0000-000000000001"}"#;
-/// Streams in one append while the log is made.
+/// Number of streams per append while the log is created.
 pub(crate) const BATCH_SIZE: u64 = 50;
 
-/// A database with a log of orders in it, projected.
+/// Creates a database with a projected log of orders.
 pub(crate) async fn log_of_orders() -> anyhow::Result<BenchDatabase> {
     let database = BenchDatabase::new().await?;
     let node = Arc::new(BenchNode::start(&database).await?);
@@ -47,7 +47,7 @@ pub(crate) async fn log_of_orders() -> anyhow::Result<BenchDatabase> {
     Ok(database)
 }
 
-/// Appends this many new orders, many at a time.
+/// Appends this number of new orders, in concurrent batches.
 pub(crate) async fn fill(node: &Arc<BenchNode>, orders: u64) -> anyhow::Result<()> {
     fill_with(node, orders / BATCH_SIZE, |node| async move {
         some_orders(&node).await
@@ -55,7 +55,7 @@ pub(crate) async fn fill(node: &Arc<BenchNode>, orders: u64) -> anyhow::Result<(
     .await
 }
 
-/// Makes and appends so many appends, from many writers.
+/// Creates and appends this number of append requests from concurrent writers.
 pub(crate) async fn fill_with<F>(
     node: &Arc<BenchNode>,
     appends: u64,
@@ -85,7 +85,7 @@ where
     Ok(())
 }
 
-/// The append of so many new orders.
+/// Returns an append of [`BATCH_SIZE`] new orders.
 pub(crate) async fn some_orders(node: &BenchNode) -> anyhow::Result<Append> {
     let mut append = Append::default();
     for _ in 0..BATCH_SIZE {
@@ -123,7 +123,7 @@ pub(crate) async fn create(
     Ok((id, order))
 }
 
-/// Adds events of an order to an append: those that follow on a state and its version.
+/// Adds events of an order to an append; they follow the given state and version.
 pub(crate) fn add(
     append: &mut Append,
     id: OrderId,
@@ -172,7 +172,7 @@ fn new_order(node: &BenchNode, context: &Context) -> anyhow::Result<NewOrder> {
     })
 }
 
-/// Forgets the read models.
+/// Deletes the read models.
 pub(crate) async fn forget(database: &BenchDatabase) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(&database.url).await?;
     let tables = sqlx::query_scalar::<_, String>("SELECT tables FROM read.generations");
@@ -188,7 +188,7 @@ pub(crate) async fn forget(database: &BenchDatabase) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Forgets the read models and makes them again. A log as long as this one is filled before it is read.
+/// Deletes the read models and measures their rebuild. A log of this length is backfilled before it is read.
 pub(crate) async fn measure(
     report: &mut BenchReport,
     database: &BenchDatabase,
@@ -227,7 +227,7 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-/// When its first events were written, or a moment before.
+/// Returns the time at which the first events were projected, at most one poll interval early.
 async fn begins(node: &BenchNode) -> anyhow::Result<Instant> {
     let mut began = Instant::now();
     state_of(node, Some(MODEL), |generation| {
@@ -241,7 +241,7 @@ async fn begins(node: &BenchNode) -> anyhow::Result<Instant> {
     Ok(began)
 }
 
-/// Waits until a model's generation is as it is wanted, or those of all models.
+/// Waits until the generations of a read model, or of all read models, meet the condition.
 async fn state_of(
     node: &BenchNode,
     model: Option<&str>,

@@ -1,6 +1,6 @@
-//! Connections that cost their clients nothing: 10,000 of them silent, and beside them 1,024 HTTP/2 streams whose
-//! answers nobody takes. What others wait for meanwhile, how much memory the server needs, and when the last of them is
-//! gone.
+//! Connections that cost their clients nothing: 10,000 silent ones and 1,024 HTTP/2 streams whose responses are not
+//! read. Measures latencies of other clients, the memory of the server, and the time until the last connection is
+//! closed.
 
 mod silent;
 mod stalled;
@@ -19,13 +19,13 @@ use crate::report::BenchReport;
 use silent::Silent;
 use stalled::Stalled;
 
-/// How long the others work alone, and beside the connections.
+/// Time for which the other clients work alone, and in parallel with the connections.
 const WARM_UP: Duration = Duration::from_secs(5);
 const BESIDE: Duration = Duration::from_secs(40);
 const QUIET_TIMEOUT: Duration = Duration::from_secs(60);
-/// How old a connection may become that says nothing, and a stream that takes nothing.
+/// Maximum age of a silent connection, and of a stream that reads nothing, in seconds.
 const GONE_SECS: f64 = 30.0;
-/// File descriptors of the bench beside its silent connections.
+/// File descriptors of the benchmark in addition to its silent connections.
 const FURTHER_DESCRIPTORS: u64 = 1_000;
 
 pub(crate) async fn measure(report: &mut BenchReport) -> anyhow::Result<()> {
@@ -95,7 +95,7 @@ async fn one(report: &mut BenchReport, name: &str, engine: EngineKind) -> anyhow
     site.close().await
 }
 
-/// A line every few seconds.
+/// Prints a line every few seconds.
 async fn shown(silent: &Silent, server: &Server) -> anyhow::Result<()> {
     const EVERY: Duration = Duration::from_secs(2);
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! A database for one measure, and everything over it.
+//! A database for one measurement, and the components on top of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,16 +26,16 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Whose everything is.
+/// Tenant of all data.
 pub(crate) const TENANT: Uuid = Uuid::from_u128(1);
 
-/// The PostgreSQL server to measure on.
+/// Returns the URL of the PostgreSQL server to measure on.
 pub(crate) fn server() -> String {
     let named = std::env::var("ROENTGEN_BENCH_POSTGRES").ok();
     named.unwrap_or_else(|| "postgres://root@127.0.0.1:5432/postgres".to_owned())
 }
 
-/// A database; [`BenchDatabase::drop_it`] when done.
+/// Database of one measurement; call [`BenchDatabase::drop_it`] when done.
 #[derive(Debug)]
 pub(crate) struct BenchDatabase {
     pub(crate) url: String,
@@ -43,7 +43,7 @@ pub(crate) struct BenchDatabase {
 }
 
 impl BenchDatabase {
-    /// A new one.
+    /// Creates a new database.
     pub(crate) async fn new() -> anyhow::Result<Self> {
         let name = format!("roentgen_bench_{}", clock::fresh_id().simple());
         let mut connection = connection().await?;
@@ -53,7 +53,7 @@ impl BenchDatabase {
         Ok(Self::named(name))
     }
 
-    /// The one with this name; made where it is not there.
+    /// Opens the database with this name, and creates it if it does not exist.
     pub(crate) async fn kept(name: &str) -> anyhow::Result<Self> {
         let mut connection = connection().await?;
         let found = sqlx::query("SELECT FROM pg_database WHERE datname = $1").bind(name);
@@ -84,7 +84,7 @@ impl BenchDatabase {
     }
 }
 
-/// A new database of either engine; [`Fresh::drop_it`] when done.
+/// New database on either engine; call [`Fresh::drop_it`] when done.
 #[derive(Debug)]
 pub(crate) enum Fresh {
     Sqlite(TempDir),
@@ -124,7 +124,7 @@ async fn connection() -> anyhow::Result<PgConnection> {
     connected.context("ROENTGEN_BENCH_POSTGRES")
 }
 
-/// A node over a database, in this process.
+/// Node over a database, in this process.
 #[derive(Debug)]
 pub(crate) struct BenchNode {
     pub(crate) store: Store,
@@ -135,7 +135,7 @@ pub(crate) struct BenchNode {
 }
 
 impl BenchNode {
-    /// Migrates, starts everything, and makes a catalog.
+    /// Migrates the database, starts all components, and creates a catalog.
     pub(crate) async fn start(database: &BenchDatabase) -> anyhow::Result<Self> {
         let engine = database::DatabaseUrl::parse(&database.url)?
             .connect()
@@ -201,7 +201,7 @@ async fn catalog(executor: &Executor) -> anyhow::Result<ProcedureId> {
     Ok(procedure_id)
 }
 
-/// A request of the bench's caller.
+/// Returns the envelope of a command by the benchmark's caller.
 pub(crate) fn request() -> CommandEnvelope {
     CommandEnvelope {
         tenant_id: TENANT.into(),
@@ -218,7 +218,7 @@ pub(crate) fn request() -> CommandEnvelope {
     }
 }
 
-/// An order for a patient that nobody has seen before, of the size that orders have.
+/// Returns an order of typical size for a new patient.
 pub(crate) fn order(procedure: ProcedureId) -> CreateOrder {
     let text = |text: &str| Text::parse(text).ok().map(Phi::new);
     let indication = text("sudden weakness of the right arm, rule out acute stroke");
@@ -246,8 +246,8 @@ pub(crate) fn order(procedure: ProcedureId) -> CreateOrder {
     }
 }
 
-/// What was measured before may have left hundreds of megabytes to the kernel, which would write them now, in a burst
-/// that every commit has to wait for.
+/// Flushes the page cache: an earlier measurement may have left hundreds of megabytes of dirty pages, which the kernel
+/// would write in a burst that delays every commit.
 pub(crate) async fn flush_page_cache() -> anyhow::Result<()> {
     let status = tokio::process::Command::new("sync").status().await?;
     ensure!(status.success(), "sync: {status}");

@@ -1,5 +1,5 @@
-//! One tenant does its worst, and another one works: how long the other waits, whether what it reads is right, and what
-//! is left of the flood in the server afterwards. Each flood has a server of its own, on both engines.
+//! One tenant floods the server and another one works. Measures the other tenant's latencies, the correctness of its
+//! reads, and the memory that remains after the flood. Each flood has a separate server, on both engines.
 
 mod flood;
 mod floods;
@@ -32,20 +32,20 @@ use work::{Figures, Work};
 pub(crate) use pages::quiet;
 pub(crate) use verdict::{Memory, Verdict};
 
-/// Where each of them calls from: an address has so many connections only.
+/// Source address of a flood's callers: connections per address are limited.
 pub(crate) const FLOODS_FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 pub(crate) const WORKS_FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 pub(crate) const PROBES_FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
-/// How long the one tenant works alone before its server counts as warm.
+/// Time for which the working tenant warms up a server alone.
 const WARM_UP: Duration = Duration::from_secs(5);
-/// How long the read models have to follow, and memory has to be given back.
+/// Time limit for the read models to catch up, and for memory to be released.
 const LAG_TIMEOUT: Duration = Duration::from_secs(60);
 const MEMORY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The pause between probes while memory is given back.
+/// Pause between probes while memory is released.
 const PROBE_PAUSE: Duration = Duration::from_millis(100);
 
-/// Both engines, each flood whose name holds `flood`.
+/// Measures each flood whose name contains `flood`, on both engines.
 pub(crate) async fn measure(
     report: &mut BenchReport,
     duration: Duration,
@@ -111,8 +111,8 @@ async fn one(
     site.close().await
 }
 
-/// Waits until the server has no more memory than it may have; what it has then, or after a long time; `None` if it is
-/// gone. It is probed meanwhile, as any server is.
+/// Waits until the server's memory is within its bound or a timeout passes, and returns it, or `None` if the server has
+/// ended. The server is probed while waiting, as in production.
 async fn memory_given_back(server: &Server, before: u64, since: Instant) -> Option<u64> {
     loop {
         let now = server.memory()?;
@@ -124,12 +124,12 @@ async fn memory_given_back(server: &Server, before: u64, since: Instant) -> Opti
     }
 }
 
-/// A server, the tenant that works on it, and the tenant that floods it.
+/// Server, the tenant that works on it, and the tenant that floods it.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) server: Server,
     pub(crate) work: Arc<Work>,
-    /// The token of the admin who floods.
+    /// Token of the flooding admin.
     pub(crate) flooder: String,
     _guard: MemoryGuard,
     database: Fresh,
@@ -151,8 +151,8 @@ impl Site {
         })
     }
 
-    /// What the tenant that works sees for so long, and what an operator's probe sees meanwhile. They run on a thread
-    /// of their own, so that they do not wait for the flood's callers.
+    /// Runs the working tenant and an operator's probe for this time and returns what both measured. They run on a
+    /// separate thread, so that they do not wait for the flood's callers.
     pub(crate) async fn beside(&self, duration: Duration) -> anyhow::Result<(Figures, Probed)> {
         let work = Arc::clone(&self.work);
         let address = self.server.address.clone();

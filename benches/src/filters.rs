@@ -1,4 +1,4 @@
-//! Every single, pair and triple of a list's documented filters, over many rows, before and after they are analyzed.
+//! Every single, pair and triple of a list's documented filters, over many rows, before and after ANALYZE.
 
 mod ai;
 mod clinical;
@@ -21,22 +21,22 @@ use crate::database::{BenchDatabase, TENANT};
 use crate::report::{BenchReport, Measure, latencies};
 
 const PAGE_SIZE: u32 = 50;
-/// How often each page is asked for. Two slow answers are the p99 then, and the machine's own pauses make as many now
-/// and then: what is beyond the budget is asked for more often, and that measure counts.
+/// Number of requests per page. A few slow responses determine the p99 then, and pauses of the machine cause as many
+/// now and then: a page beyond the budget is requested [`TIMES_AGAIN`] times, and that measurement counts.
 const TIMES: u32 = 200;
 const TIMES_AGAIN: u32 = 2_000;
 const BUDGET: Duration = Duration::from_millis(5);
-/// Rows of one transaction.
+/// Number of rows per transaction.
 const CHUNK: u64 = 5_000;
-/// How many of the slowest combinations are named.
+/// Number of the slowest combinations that are printed.
 const NAMED: usize = 3;
-/// As long as a document with its sealed parts.
+/// Length of a document with its sealed parts, in bytes.
 const DOCUMENT_BYTES: usize = 700;
 
-/// One documented filter: the values that it is tried with, each with what it does to the list's filters.
+/// One documented filter: the values to try, each with its change of the list's filters.
 type Choice<F> = Vec<(&'static str, fn(&mut F))>;
 
-/// A list: the rows of its read model and what may be asked of them.
+/// List: the rows of its read model and its filters.
 struct List<F> {
     model: &'static ReadModel,
     sort_key: fn(u64) -> Vec<u8>,
@@ -45,7 +45,7 @@ struct List<F> {
     page: fn(&F) -> ListQuery,
 }
 
-/// Measures each list by itself, on a database of its own, on both engines.
+/// Measures each list on a separate database, on both engines.
 pub(crate) async fn measure(report: &mut BenchReport, rows: u64) -> anyhow::Result<()> {
     lists_of(report, rows, &clinical::orders()).await?;
     lists_of(report, rows, &clinical::studies()).await?;
@@ -66,7 +66,7 @@ async fn lists_of<F: Default>(
     let mut owner = PgConnection::connect(&database.url).await?;
     owner.execute(AssertSqlSafe("ANALYZE")).await?;
     owner.close().await?;
-    // A connection keeps its plans until the statistics change; new ones are made from the start.
+    // A connection caches its plans until the statistics change; new connections plan with the new statistics.
     engine.close().await;
     let engine = database::DatabaseUrl::parse(&database.url)?
         .connect()
@@ -83,7 +83,7 @@ async fn lists_of<F: Default>(
     Ok(())
 }
 
-/// The list's read model with its rows, and then with its indexes.
+/// Creates the list's read model with its rows, and then its indexes.
 async fn filled<F>(url: &str, list: &List<F>, rows: u64) -> anyhow::Result<Arc<dyn Engine>> {
     let engine = database::DatabaseUrl::parse(url)?.connect().await?;
     engine.migrate().await?;
@@ -137,7 +137,7 @@ fn row<F>(list: &List<F>, number: u64) -> Row {
     }
 }
 
-/// An id that is spread over its whole range, as random ids are.
+/// Returns an id from the whole range, as random ids are.
 fn id(number: u64) -> Uuid {
     let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     Uuid::from_u64_pair(spread, number)
@@ -149,7 +149,7 @@ async fn pages<F: Default>(
     list: &List<F>,
     when: &str,
 ) -> anyhow::Result<()> {
-    // The first page is that of a connection that has to be made.
+    // The first page includes opening the connection.
     engine.live_list(&(list.page)(&F::default())).await?;
     let mut slowest: Vec<(Duration, String)> = Vec::new();
     let mut all = latencies();
@@ -190,7 +190,7 @@ async fn pages<F: Default>(
     Ok(())
 }
 
-/// How long each of so many pages took.
+/// Returns the latency of each of `times` requests of a page.
 async fn asked<F>(
     engine: &dyn Engine,
     list: &List<F>,
@@ -215,7 +215,7 @@ fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// The list without a filter, and with one, two and three of them, each with each of its values.
+/// Returns the list without a filter, and with one, two and three filters, each with each of its values.
 fn combinations<F: Default>(list: &List<F>) -> Vec<(String, F)> {
     let mut all = vec![(String::from("no filter"), F::default())];
     let filters = list.filters.len();

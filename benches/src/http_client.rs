@@ -1,5 +1,5 @@
-//! A server as a process of its own, and the leanest client that still speaks HTTP/1.1: the load generator shares two
-//! cores with what it measures.
+//! A server as a separate process, and a minimal HTTP/1.1 client: the load generator shares two cores with the server
+//! that it measures.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +18,7 @@ const SECRET: &str = "a secret for the benchmarks only, 32 bytes and more";
 const MASTER: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const START: Duration = Duration::from_secs(20);
 
-/// A server with tokens on.
+/// Server that requires tokens.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: String,
@@ -30,7 +30,7 @@ impl Server {
         Self::start_with(database, &[]).await
     }
 
-    /// With further settings, as its environment has them.
+    /// Starts a server with additional environment variables.
     pub(crate) async fn start_with(
         database: &BenchDatabase,
         settings: &[(&str, &str)],
@@ -38,7 +38,7 @@ impl Server {
         Self::start_on(&database.url, settings).await
     }
 
-    /// On the database at this URL, of whichever engine.
+    /// Starts a server on the database at this URL, of either engine.
     pub(crate) async fn start_on(url: &str, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
@@ -59,12 +59,12 @@ impl Server {
         Ok(server)
     }
 
-    /// A token that the server accepts.
+    /// Returns a token that the server accepts.
     pub(crate) fn token(roles: &[&str]) -> anyhow::Result<String> {
         Self::token_of(TENANT, roles, None)
     }
 
-    /// A token of somebody of this tenant.
+    /// Returns a token of a caller of this tenant.
     pub(crate) fn token_of(
         tenant: Uuid,
         roles: &[&str],
@@ -87,33 +87,33 @@ impl Server {
         )?)
     }
 
-    /// The server's resident memory, in bytes (Linux).
+    /// Returns the server's resident memory, in bytes (Linux).
     pub(crate) fn memory(&self) -> Option<u64> {
         memory(self.child.id())
     }
 
-    /// What ends the server from elsewhere.
+    /// Returns a handle that can kill the server from another task.
     pub(crate) fn killer(&self) -> Kill {
         Kill(self.child.id())
     }
 
-    /// The most that it was since [`Self::forget_peak`], in bytes (Linux).
+    /// Returns the peak resident memory since [`Self::forget_peak`], in bytes (Linux).
     pub(crate) fn peak_memory(&self) -> Option<u64> {
         status(self.child.id(), "VmHWM:")
     }
 
-    /// From now on the peak is counted (proc(5): `clear_refs`).
+    /// Resets the peak memory (proc(5): `clear_refs`).
     pub(crate) fn forget_peak(&self) -> std::io::Result<()> {
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")
     }
 }
 
-/// Ends a server that is still this process's child.
+/// Handle that kills a server that is still a child of this process.
 #[derive(Debug)]
 pub(crate) struct Kill(u32);
 
 impl Kill {
-    /// The server's resident memory, in bytes; `None` if it has ended (Linux).
+    /// Returns the server's resident memory, in bytes, or `None` if it has ended (Linux).
     pub(crate) fn memory(&self) -> Option<u64> {
         memory(self.0)
     }
@@ -126,7 +126,7 @@ impl Kill {
     }
 }
 
-/// A process's resident memory, in bytes (Linux).
+/// Returns a process's resident memory, in bytes (Linux).
 pub(crate) fn memory(process: u32) -> Option<u64> {
     status(process, "VmRSS:")
 }
@@ -137,7 +137,7 @@ fn status(process: u32, name: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// With the secrets of the benchmarks.
+/// Sets the secrets of the benchmarks.
 pub(crate) fn configured(command: &mut Command) -> &mut Command {
     command
         .env("ROENTGEN_JWT_SECRET", SECRET)
@@ -155,7 +155,7 @@ impl Drop for Server {
     }
 }
 
-/// One connection, one request at a time.
+/// Connection that sends one request at a time.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -163,7 +163,7 @@ pub(crate) struct Connection {
     head: String,
 }
 
-/// An answer.
+/// Response.
 #[derive(Debug)]
 pub(crate) struct BenchResponse {
     pub(crate) status: u16,
@@ -176,7 +176,7 @@ impl Connection {
         Self::open_from(Ipv4Addr::LOCALHOST, address, Some(token)).await
     }
 
-    /// From this loopback address, and without a token where none is given.
+    /// Connects from this loopback address, without a token if none is given.
     pub(crate) async fn open_from(
         from: Ipv4Addr,
         address: &str,
@@ -203,7 +203,7 @@ impl Connection {
         self.send("POST", path, body).await
     }
 
-    /// Sends a request, its body as JSON if there is one.
+    /// Sends a request, with its body as JSON if any.
     pub(crate) async fn send(
         &mut self,
         method: &str,
@@ -224,7 +224,7 @@ impl Connection {
         self.answer().await
     }
 
-    /// Asks for server-sent events; the status.
+    /// Requests server-sent events and returns the status.
     pub(crate) async fn listen(&mut self, path: &str) -> anyhow::Result<u16> {
         let head = &self.head;
         let request = format!("GET {path} HTTP/1.1\r\n{head}accept: text/event-stream\r\n\r\n");
@@ -235,7 +235,7 @@ impl Connection {
         Ok(begin.split(' ').nth(1).context("a status")?.parse()?)
     }
 
-    /// Takes whatever comes until the server ends the connection.
+    /// Reads until the server closes the connection, and returns the number of bytes.
     pub(crate) async fn drain(mut self) -> std::io::Result<u64> {
         tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await
     }
@@ -272,7 +272,7 @@ impl Connection {
     }
 }
 
-/// A header's value in a head, by its lower-case name.
+/// Returns a header's value from a response head, by its lower-case name.
 pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| {
         let (key, value) = line.split_once(": ")?;

@@ -1,4 +1,5 @@
-//! Every documented filter of the order list over many orders, also one that matches nothing, and a page far in.
+//! Every documented filter of the order list over many orders, including one without matches, and a page far into the
+//! list.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::catch_up::fill;
 use crate::database::{BenchDatabase, BenchNode, TENANT};
 use crate::report::{BenchReport, Measure, latencies};
 
-/// Rows of a page.
+/// Number of rows per page.
 pub(crate) const PAGE_SIZE: u32 = 50;
 const TIMES: u32 = 200;
 const BUDGET_MS: f64 = 5.0;
@@ -122,7 +123,7 @@ async fn deep_in(node: &BenchNode) -> anyhow::Result<Vec<u8>> {
     after.context("the list is long enough")
 }
 
-/// One page, many times.
+/// Reads one page many times.
 pub(crate) async fn one(
     report: &mut BenchReport,
     node: &BenchNode,

@@ -1,5 +1,5 @@
-//! A long log: made, read over HTTP, exported, projected from zero, and a server started over it. Rates and memory are
-//! told as they go on, so that it is seen whether they stay as they are.
+//! A long log: created, read over HTTP, exported, projected from position 0, and read by a starting server. Rates and
+//! memory are printed during the run, which shows whether they stay constant.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -18,16 +18,16 @@ use crate::http_client::{Connection, Server, configured, header, memory};
 use crate::realistic_log::append_realistic_log;
 use crate::replay::settled;
 
-/// A line is printed after so many events, or so often.
+/// Number of events, and time, after which a line is printed.
 const A_STEP: u64 = 1_000_000;
 const A_LINE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
-/// What a node takes meanwhile: so many events, so often.
+/// Load of the node during a rebuild: number of events, and their interval.
 const A_LOAD: (u64, Duration) = (12_800, Duration::from_secs(2));
-/// How long projections may need for the whole log.
+/// Time limit of projections for the whole log.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// The model that is filled again.
+/// Read model that is rebuilt.
 const REBUILT: &str = "orders";
 
 pub(crate) async fn measure(events: u64, log: Option<&str>) -> anyhow::Result<()> {
@@ -52,7 +52,8 @@ pub(crate) async fn measure(events: u64, log: Option<&str>) -> anyhow::Result<()
     }
 }
 
-/// Returns whether the log was shorter. What is grown is up to a hundredth less than what is asked for.
+/// Extends the log and returns whether it was shorter than requested. The result has up to 1 % fewer events than
+/// requested.
 async fn filled(database: &BenchDatabase, events: u64) -> anyhow::Result<bool> {
     let node = Arc::new(BenchNode::start(database).await?);
     let mut made = node.store.engine.head().await?.position;
@@ -73,7 +74,7 @@ async fn filled(database: &BenchDatabase, events: u64) -> anyhow::Result<bool> {
     Ok(is_shorter)
 }
 
-/// The read models again, from zero.
+/// Rebuilds all read models from position 0.
 async fn projected(database: &BenchDatabase) -> anyhow::Result<()> {
     forget(database).await?;
     let began = Instant::now();
@@ -87,7 +88,7 @@ async fn projected(database: &BenchDatabase) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One read model filled again, beside the one that is read.
+/// Rebuilds one read model in parallel with the live one.
 async fn rebuilt(database: &BenchDatabase) -> anyhow::Result<()> {
     let node = BenchNode::start(database).await?;
     let began = Instant::now();
@@ -97,7 +98,7 @@ async fn rebuilt(database: &BenchDatabase) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same while the node is at work: the new generation has to reach one that moves on.
+/// Rebuilds one read model while the node appends: the new generation has to reach a live one that advances.
 async fn rebuilt_beside_appends(database: &BenchDatabase) -> anyhow::Result<()> {
     let (some, pause) = A_LOAD;
     println!("rebuilt beside appends, {some} events every {pause:?}");
@@ -126,7 +127,7 @@ async fn rebuilt_beside_appends(database: &BenchDatabase) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Returns where the log ended when it was asked for.
+/// Rebuilds the read model and returns the head of the log at the time of the request.
 async fn filled_again(node: &BenchNode) -> anyhow::Result<u64> {
     let head = node.store.engine.head().await?.position;
     let rebuilding =
@@ -138,7 +139,7 @@ async fn filled_again(node: &BenchNode) -> anyhow::Result<u64> {
     Ok(head)
 }
 
-/// Tells how a generation is made, until it is read.
+/// Prints the progress of a generation until it is live.
 async fn watched(node: &BenchNode, name: &str, began: Instant) -> anyhow::Result<()> {
     let mut from = 0;
     let mut started = began;
@@ -182,7 +183,7 @@ async fn watched(node: &BenchNode, name: &str, began: Instant) -> anyhow::Result
     }
 }
 
-/// From the program's start to its first answer that it is ready.
+/// Measures the time from the start of the program to its first ready response.
 async fn started(database: &BenchDatabase) -> anyhow::Result<()> {
     let started = Instant::now();
     let server = Server::start(database).await?;
@@ -259,7 +260,7 @@ async fn exported(database: &BenchDatabase, format: &str) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The bytes of the files in a directory: what is being exported has another name until it is whole.
+/// Returns the total size of the files in a directory, in bytes; an unfinished export has another name.
 fn written(directory: &Path) -> anyhow::Result<u64> {
     let files = std::fs::read_dir(directory)?;
     let sizes = files.map(|file| anyhow::Ok(file?.metadata()?.len()));

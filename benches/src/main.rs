@@ -1,6 +1,7 @@
-//! How fast it is, beside the peers, in one run on one machine; `scripts/bench` runs both. The last lines are ratios.
+//! Benchmarks of Roentgen and comparison with the baselines, in one run on one machine; `scripts/bench` runs both. The
+//! last lines are ratios.
 //!
-//! Called with `serve` or `export` it is the program `roentgen`: what is measured is a process of its own.
+//! Called with `serve` or `export` it is the program `roentgen`: the measured server is a separate process.
 
 mod append;
 mod baseline_results;
@@ -30,33 +31,32 @@ use clap::Parser;
 use baseline_results::BaselineResults;
 use report::BenchReport;
 
-/// What to measure.
+/// Measure Roentgen and compare it with the baselines
 #[derive(Debug, Parser)]
 struct Options {
-    /// How long each measure of a rate takes: 5, and 20 beside each flood of fairness.
+    /// Duration of each rate measurement in seconds; default 5, and 20 for each flood of fairness
     #[arg(long)]
     seconds: Option<u64>,
-    /// What the peers printed in this run.
+    /// File with the output of the baselines in this run
     #[arg(long)]
     peers: Option<PathBuf>,
-    /// Only measures whose name holds this: append, catch-up, replay, post, lists, sync,
-    /// worklist, relay, parked; and filters, long, fairness and connections, which are measured only where they are
-    /// named.
+    /// Run only measurements whose name contains this text: append, catch-up, replay, post, lists, sync, worklist,
+    /// relay, parked; and filters, long, fairness and connections, which run only if named
     #[arg(long, default_value = "")]
     only: String,
-    /// How many orders, and how many worklist items, the lists are measured over.
+    /// Number of orders, and of worklist items, for the measurements of lists
     #[arg(long, default_value_t = 200_000)]
     list_rows: u64,
-    /// How many rows each read model has that filters are measured over.
+    /// Number of rows of each read model for the measurement of filters
     #[arg(long, default_value_t = 1_000_000)]
     filter_rows: u64,
-    /// How many events the long log has.
+    /// Number of events of the long log
     #[arg(long, default_value_t = 10_000_000)]
     events: u64,
-    /// Only the floods of fairness whose name and engine, such as "rows, sqlite", hold this.
+    /// Run only floods of fairness whose name and engine, such as "rows, sqlite", contain this text
     #[arg(long, default_value = "")]
     flood: String,
-    /// The long log's database, by name: made where it is not there, gone on with where it is shorter, and kept.
+    /// Name of the long log's database: created if it does not exist, extended if it is shorter, and retained
     #[arg(long)]
     log: Option<String>,
 }
@@ -111,7 +111,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What has bounds instead of ratios, and fails beyond them; it is measured where it is named.
+/// Runs the measurements that have bounds instead of ratios and fail beyond them; they run only if named.
 async fn within_bounds(
     options: &Options,
     report: &mut BenchReport,

@@ -1,4 +1,4 @@
-//! From an append until it is in the read models, while another stream is parked and keeps growing.
+//! Time from an append until it is in the read models, while another stream is parked and keeps growing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::catch_up::some_orders;
 use crate::database::{BenchDatabase, BenchNode, order, request};
 use crate::report::{BenchReport, Measure, latencies};
 
-/// Orders a second, from so many writers, beside whatever happens to the parked stream.
+/// Orders per second, over all writers, in addition to the events of the parked stream.
 const A_SECOND: u32 = 200;
 const WRITERS: u32 = 8;
-/// The parked stream gets another event this often.
+/// Interval between the events of the parked stream.
 const POISON_EVERY: Duration = Duration::from_millis(50);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A name that no projection folds.
+/// Event type that no projection can fold.
 const UNFOLDABLE: &str = "ImagingOrder.Unfoldable";
 
 pub(crate) async fn measure(report: &mut BenchReport, duration: Duration) -> anyhow::Result<()> {
@@ -46,7 +46,7 @@ pub(crate) async fn measure(report: &mut BenchReport, duration: Duration) -> any
     database.drop_it().await
 }
 
-/// Parks a stream: its last event.
+/// Parks a stream and returns its last event.
 async fn park(node: &Arc<BenchNode>) -> anyhow::Result<NewEvent> {
     let mut append = some_orders(node).await?;
     let event = append.events.first_mut().context("no event")?;

@@ -1,5 +1,5 @@
-//! `POST /imaging/orders` over HTTP, tokens on, a patient that nobody has seen before in each. Beside it a bare
-//! `INSERT` of one such row a transaction.
+//! `POST /imaging/orders` over HTTP with tokens, each for a new patient. The baseline is a plain `INSERT` of one such
+//! row per transaction.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ pub(crate) async fn catalog(server: &Server) -> anyhow::Result<String> {
     id(&procedure.body)
 }
 
-/// As fast as it goes, or at a rate over all connections.
+/// Sends requests as fast as possible, or at a given rate over all connections.
 async fn run(
     name: String,
     server: &Server,
@@ -103,7 +103,8 @@ async fn run(
     Ok(Measure::new(name, all.len(), started.elapsed(), &all))
 }
 
-/// At a pace, latency counts from when the request was due: a stall is not hidden by the requests it held up.
+/// At a given rate, latency counts from the time at which a request was due, so a stall counts for every request that
+/// it delays.
 async fn send(
     mut connection: Connection,
     procedure: String,
@@ -127,7 +128,7 @@ async fn send(
     Ok(latencies)
 }
 
-/// An order for a patient that nobody has seen before.
+/// Returns the body of an order for a new patient.
 pub(crate) fn body(procedure: &str) -> String {
     let patient = clock::fresh_id();
     let encounter = clock::fresh_id();

@@ -1,4 +1,4 @@
-//! A log as a house makes it: orders that move on while others are made, so that what belongs together stands far
+//! A log with realistic interleaving: orders advance while others are created, so that the events of one stream are far
 //! apart.
 
 use std::collections::VecDeque;
@@ -17,15 +17,15 @@ use crate::catch_up::{add, context, create};
 use crate::database::BenchNode;
 
 const WRITERS: u64 = 64;
-/// New orders in one append.
+/// Number of new orders per append.
 const BATCH_SIZE: usize = 50;
-/// Each step of an order comes after so many appends of its writer: some 100,000 positions.
+/// Number of the writer's appends between two steps of an order: some 100,000 positions.
 const LATER: usize = 8;
 const STEPS: [Status; 3] = [Status::Scheduled, Status::InProgress, Status::Completed];
-/// The events of an order.
+/// Number of events of an order.
 const EACH: u64 = 1 + STEPS.len() as u64;
 
-/// Appends so many events: orders, and what becomes of them.
+/// Appends this number of events: new orders and their later steps.
 pub(crate) async fn append_realistic_log(node: &Arc<BenchNode>, events: u64) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let each = events / WRITERS / (EACH * BATCH_SIZE as u64);
@@ -44,7 +44,7 @@ struct CreatedOrders {
     version: u64,
 }
 
-/// New orders with each append until there are enough, and those that are as far move on; then the rest moves on.
+/// Appends new orders until there are enough, and advances the older ones in the same appends; then advances the rest.
 async fn write(node: Arc<BenchNode>, appends: u64) -> anyhow::Result<()> {
     let mut made = VecDeque::<CreatedOrders>::new();
     let rest = LATER as u64 * (EACH - 1);

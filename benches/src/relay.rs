@@ -1,5 +1,5 @@
-//! From a POST to its event at a NATS subscriber, and how fast a backlog is published. The nats-server is this run's
-//! own.
+//! Time from a POST until its event arrives at a NATS subscriber, and the publishing rate of a backlog. The nats-server
+//! is started for this run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ use crate::report::{BenchReport, Measure, latencies};
 
 const A_SECOND: u32 = 1_000;
 const CONNECTIONS: u32 = 32;
-/// How long the last messages may take.
+/// Time limit for the last messages.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a backlog may take.
+/// Time limit for a backlog.
 const LONG: Duration = Duration::from_secs(600);
 
-/// When each order's event came.
+/// Arrival time of each order's event.
 type Arrivals = HashMap<String, Instant>;
 
-/// An order.
+/// Posted order.
 struct Posted {
     order: String,
     due: Instant,
@@ -81,13 +81,13 @@ fn micros(duration: Duration) -> anyhow::Result<u64> {
     Ok(u64::try_from(duration.as_micros())?)
 }
 
-/// How fast a log is published that was there before.
+/// Measures the publishing rate of an existing log.
 async fn backlog(report: &mut BenchReport) -> anyhow::Result<()> {
     let database = log_of_orders().await?;
     let nats = Nats::start().await?;
     let started = Instant::now();
     let server = Server::start_with(&database, &[("ROENTGEN_NATS", &nats.url())]).await?;
-    // The catalog is in it too.
+    // The stream also contains the events of the catalog.
     nats.holds(crate::catch_up::EVENTS, LONG).await?;
     let name = "relay of a backlog".to_owned();
     let took = started.elapsed();
@@ -97,7 +97,7 @@ async fn backlog(report: &mut BenchReport) -> anyhow::Result<()> {
     database.drop_it().await
 }
 
-/// When each order's first event came, until so many orders did.
+/// Returns the arrival of each order's first event, once this number of orders has arrived.
 async fn received(
     jetstream: async_nats::jetstream::Context,
     orders: u64,
@@ -119,7 +119,7 @@ async fn received(
     Ok(arrived)
 }
 
-/// Each order, and when it was due.
+/// Posts orders at a fixed rate and returns each with its due time.
 async fn posted(server: &Server, procedure: &str, orders: u64) -> anyhow::Result<Vec<Posted>> {
     let token = Server::token(&["clinician"])?;
     let procedure: Arc<str> = procedure.into();
@@ -138,7 +138,7 @@ async fn posted(server: &Server, procedure: &str, orders: u64) -> anyhow::Result
     Ok(posted)
 }
 
-/// At a pace, whatever came of the request before: a stall is not hidden by what it held up.
+/// Posts at a fixed rate, regardless of earlier responses: a stall counts for every request that it delays.
 async fn post(
     mut connection: Connection,
     procedure: Arc<str>,

@@ -1,4 +1,4 @@
-//! The feed over HTTP from the first event to the last, beside `COPY` out of the same server.
+//! Reading the feed over HTTP from the first event to the last, compared with `COPY` from the same server.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::database::BenchDatabase;
 use crate::http_client::{Connection, Server, header};
 use crate::report::{BenchReport, Measure, latencies};
 
-/// How long the policies may take to see the whole log, and how often they are asked.
+/// Time limit for the policies to process the whole log, and the poll interval.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -56,7 +56,8 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-/// Waits until the server's policies have seen the whole log: a new one reads all of it beside its clients.
+/// Waits until the server's policies have processed the whole log: a new server reads all of it while it serves
+/// clients.
 pub(crate) async fn settled(connection: &mut Connection, limit: Duration) -> anyhow::Result<()> {
     const LAG: &str = "roentgen_policy_lag_events 0\n";
     let far = Instant::now() + limit;

@@ -1,4 +1,4 @@
-//! What was measured, and what it is beside the peers.
+//! Results of the measurements, and their comparison with the baselines.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use hdrhistogram::Histogram;
 
 use crate::baseline_results::BaselineResults;
 
-/// Latencies in microseconds, up to a minute.
+/// Returns a histogram of latencies in microseconds, up to 1 min.
 pub(crate) fn latencies() -> Histogram<u64> {
     let mut histogram = Histogram::new(3).unwrap_or_else(|_| unreachable!("3 digits are legal"));
     histogram.auto(true);
     histogram
 }
 
-/// One rate.
+/// Measured rate.
 #[derive(Debug)]
 pub(crate) struct Measure {
     pub(crate) name: String,
@@ -23,7 +23,7 @@ pub(crate) struct Measure {
 }
 
 impl Measure {
-    /// From how many in how long, and how long each took.
+    /// Creates a rate from a count, its duration and the latency of each unit.
     pub(crate) fn new(name: String, count: u64, took: Duration, each: &Histogram<u64>) -> Self {
         Self {
             name,
@@ -34,14 +34,14 @@ impl Measure {
     }
 }
 
-/// What is to be reached.
+/// Ratio to be reached.
 struct Ratio {
     what: String,
     is: f64,
     at_least: f64,
 }
 
-/// What must not be exceeded.
+/// Upper bound.
 struct Bound {
     what: String,
     is: f64,
@@ -54,7 +54,7 @@ impl Bound {
     }
 }
 
-/// Everything, printed as it comes; ratios last.
+/// Report that prints each result immediately; ratios are printed last.
 pub(crate) struct BenchReport {
     peers: BaselineResults,
     ratios: Vec<Ratio>,
@@ -81,7 +81,7 @@ impl BenchReport {
         );
     }
 
-    /// Puts a rate beside a peer's of the same run.
+    /// Compares a rate with a baseline of the same run.
     pub(crate) fn compare_with_baseline(
         &mut self,
         what: &str,
@@ -100,7 +100,7 @@ impl BenchReport {
         });
     }
 
-    /// Puts a figure beside a budget that is none of a peer's.
+    /// Compares a figure with a budget that is not a baseline.
     pub(crate) fn compare_with_budget(&mut self, what: &str, is: f64, at_least: f64) {
         self.ratios.push(Ratio {
             what: what.to_owned(),
@@ -109,7 +109,7 @@ impl BenchReport {
         });
     }
 
-    /// Holds a figure to the most that it may be.
+    /// Compares a figure with its upper bound.
     pub(crate) fn below(&mut self, what: &str, is: f64, at_most: f64) {
         self.bounds.push(Bound {
             what: what.to_owned(),
@@ -118,12 +118,12 @@ impl BenchReport {
         });
     }
 
-    /// Whether a figure was beyond its bound.
+    /// Returns whether any figure exceeded its bound.
     pub(crate) fn is_beyond_a_bound(&self) -> bool {
         self.bounds.iter().any(|bound| !bound.is_held())
     }
 
-    /// The last lines of what has bounds and no ratios.
+    /// Prints the last lines of measurements with bounds and without ratios.
     pub(crate) fn print_bounds(&self) {
         println!("\nbounds (what is the most)");
         for bound in &self.bounds {
@@ -133,7 +133,7 @@ impl BenchReport {
         }
     }
 
-    /// The last lines.
+    /// Prints the ratios, which are the last lines.
     pub(crate) fn print_ratios(&self) {
         println!("\nratios (what is to be reached)");
         for Ratio { what, is, at_least } in &self.ratios {

@@ -1,4 +1,4 @@
-//! A study of 5,000 instances, synced in one request over HTTP.
+//! Sync of a study of 5,000 instances in one HTTP request.
 
 use anyhow::ensure;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The worklist with a million cases on it, made through the log: its first page, its filters, and its 10,000th page.
+//! The worklist with one million cases, created through the log: its first page, its filters, and its 10,000th page.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,7 +128,7 @@ fn filters() -> anyhow::Result<Vec<(&'static str, Filters)>> {
     ])
 }
 
-/// A mixed house: mostly routine, every third case with a score.
+/// Returns an append of mixed cases: mostly routine, every third with a score.
 fn some_items() -> anyhow::Result<Append> {
     let mut append = Append::default();
     let tenant_id = TenantId::from(TENANT);
@@ -213,7 +213,7 @@ fn contribution(score: Score) -> Command {
     })
 }
 
-/// The sort key behind so many pages.
+/// Returns the sort key after this number of pages.
 async fn deep_in(node: &BenchNode, pages: u64) -> anyhow::Result<Vec<u8>> {
     let mut after = None;
     for _ in 0..pages * u64::from(PAGE_SIZE) / 500 {

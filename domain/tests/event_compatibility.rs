@@ -112,10 +112,10 @@ fn every_released_event_schema_still_decodes() {
         check_aggregate::<StudyAccess>(),
     ]
     .concat();
-    let mut sampleed = names(&samples_dir());
+    let mut sampled = names(&samples_dir());
     visited.sort_unstable();
-    sampleed.sort_unstable();
-    assert_eq!(visited, sampleed);
+    sampled.sort_unstable();
+    assert_eq!(visited, sampled);
 }
 
 #[test]

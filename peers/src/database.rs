@@ -1,16 +1,16 @@
-//! A database of our own on the server that was named, so that no measure meets another's tables.
+//! A scratch database on the configured server, so that no measurement uses tables of another one.
 
 use anyhow::Context;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 use uuid::Uuid;
 
-/// Names the server.
+/// Environment variable with the URL of the server.
 pub const VARIABLE: &str = "ROENTGEN_BENCH_POSTGRES";
-/// Where it is when nothing names it.
+/// URL of the server if [`VARIABLE`] is not set.
 pub const DEFAULT_URL: &str = "postgres://root@127.0.0.1:5432/postgres";
 
-/// A database that lasts as long as one run.
+/// Database that exists for one run.
 #[derive(Debug)]
 pub struct Scratch {
     server: PgConnectOptions,
@@ -18,7 +18,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Creates it.
+    /// Creates the database.
     pub async fn create(url: &str) -> anyhow::Result<Self> {
         let server: PgConnectOptions = url.parse().context("a postgres:// URL is wanted")?;
         let scratch = Self {
@@ -30,20 +30,20 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// Drops it, together with whatever is still connected to it.
+    /// Drops the database and closes the remaining connections to it.
     pub async fn drop(self) -> anyhow::Result<()> {
         let drop = format!("drop database {} with (force)", self.name);
         self.on_server(&drop).await
     }
 
-    /// One connection.
+    /// Opens one connection.
     pub async fn connect(&self) -> anyhow::Result<PgConnection> {
         Ok(self.options().connect().await?)
     }
 
-    /// A pool with `size` connections, all opened before it is returned: no measure pays for opening them.
-    /// Nor for asking, each time one is taken, whether it still lives: sqlx does so unless told not to, and over a
-    /// server that stays up it only makes the peer look some 20 % slower.
+    /// Opens a pool with `size` connections, all opened before it returns, so that no measurement includes connecting.
+    /// The liveness check of sqlx before each use is off: the server stays up, and the check would make the baseline
+    /// look some 20 % slower.
     pub async fn pool(&self, size: u32) -> anyhow::Result<PgPool> {
         let pool = PgPoolOptions::new()
             .max_connections(size)
@@ -65,7 +65,7 @@ impl Scratch {
         Ok(connection.close().await?)
     }
 
-    /// The server's version and the settings that decide what a commit costs.
+    /// Returns the server's version and the settings that determine the cost of a commit.
     pub async fn describe(&self) -> anyhow::Result<String> {
         let mut connection = self.connect().await?;
         let line = sqlx::query_scalar(include_str!("sql/describe_server.sql"))

@@ -1,5 +1,5 @@
-//! What others do with the same PostgreSQL, the same row and the same number of writers: the figures that Roentgen's
-//! own benchmarks are put beside. See `peers/README.md`.
+//! Baselines: what other programs achieve with the same PostgreSQL, the same row and the same number of writers.
+//! Roentgen's benchmarks are compared with these figures; see `peers/README.md`.
 
 mod database;
 mod measure;
@@ -15,19 +15,20 @@ use clap::Parser;
 
 use crate::database::Scratch;
 
-/// Measures postgres-es and plain SQL on one PostgreSQL.
+/// Measure postgres-es and plain SQL on one PostgreSQL
 #[derive(Debug, Parser)]
 struct Args {
-    /// A PostgreSQL whose user may create databases; the measures run in one of their own, dropped at the end.
+    /// URL of a PostgreSQL whose user may create databases; measurements use a scratch database that is dropped at the
+    /// end
     #[arg(long, env = database::VARIABLE, default_value = database::DEFAULT_URL)]
     postgres: String,
-    /// How long each measure runs.
+    /// Duration of each measurement, in seconds
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Rows that the COPY measure reads.
+    /// Number of rows that the COPY measurement reads
     #[arg(long, default_value_t = 500_000)]
     copy_rows: u32,
-    /// Only the measures whose name contains this.
+    /// Run only measurements whose name contains this text
     #[arg(long, default_value = "")]
     only: String,
 }

@@ -1,18 +1,18 @@
-//! Workers side by side until the time is up, and what they managed.
+//! Runs workers concurrently for a given time and reports their throughput and latency.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::task::JoinSet;
 
-/// One of the writers (or readers) of a measure.
+/// Writer (or reader) of a measurement.
 pub trait Worker: Send + 'static {
-    /// Does one unit of work; returns the rows that it wrote or read.
+    /// Does one unit of work and returns the number of rows written or read.
     fn step(&mut self) -> impl Future<Output = anyhow::Result<u64>> + Send;
 }
 
-/// Lets the workers step side by side for `time`, then prints a line for people and one for programs. Every worker
-/// steps at least once, and a step that has begun is finished and counted.
+/// Runs the workers concurrently for `time`, then prints one line for people and one for programs. Every worker makes
+/// at least one step, and a started step is finished and counted.
 pub async fn measure<W: Worker>(name: &str, workers: Vec<W>, time: Duration) -> anyhow::Result<()> {
     let writers = workers.len();
     let start = Instant::now();
@@ -40,7 +40,7 @@ async fn step_until<W: Worker>(mut worker: W, end: Instant) -> anyhow::Result<Ta
     }
 }
 
-/// What was done: rows in all, and how long each step took.
+/// Total number of rows, and the duration of each step.
 #[derive(Debug, Default)]
 struct Tally {
     rows: u64,
@@ -66,7 +66,7 @@ impl Tally {
         );
     }
 
-    /// The nearest-rank percentile of the sorted steps; a `measure` has at least one.
+    /// Returns the nearest-rank percentile of the sorted steps; a `measure` has at least one.
     fn percentile_ms(&self, percent: usize) -> f64 {
         let rank = (self.steps.len() * percent).div_ceil(100);
         let step = self.steps.get(rank.saturating_sub(1));

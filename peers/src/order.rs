@@ -1,47 +1,47 @@
-//! A small order as somebody would write it with cqrs-es: enough of `ImagingOrder` that its first event has about the
-//! size of ours.
+//! A small order as a user of cqrs-es would write it: enough of `ImagingOrder` that the first event has about the same
+//! size.
 
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// An order, as far as it is needed to refuse a second creation.
+/// Order with the state that is needed to reject a second creation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// There is none.
+    /// Does not exist.
     #[default]
     None,
-    /// Ordered.
+    /// Requested.
     Requested,
-    /// Booked.
+    /// Scheduled.
     Scheduled,
-    /// The patient is on the table.
+    /// In progress.
     InProgress,
 }
 
-/// What may be asked.
+/// Commands of the order.
 #[derive(Debug)]
 pub enum Command {
-    /// Order an examination.
+    /// Creates the order.
     Create(Box<Created>),
 }
 
-/// What may happen.
+/// Events of the order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    /// It was ordered.
+    /// The order was created.
     #[serde(rename = "ImagingOrder.Created")]
     Created(Box<Created>),
-    /// It was booked.
+    /// The order was scheduled.
     #[serde(rename = "ImagingOrder.Scheduled")]
     Scheduled {},
-    /// The examination began.
+    /// The examination started.
     #[serde(rename = "ImagingOrder.InProgress")]
     InProgress {},
 }
 
-/// The members of `ImagingOrder.Created` that are not PHI.
+/// Members of `ImagingOrder.Created` that are not PHI.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
     order_id: Uuid,
@@ -60,16 +60,17 @@ pub struct Created {
     fhir_service_request_id: Uuid,
 }
 
-/// Why a command is refused.
+/// Reason why a command is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Create found an order.
+    /// Create found an existing order.
     #[error("the order exists")]
     Exists,
 }
 
 impl Created {
-    /// An order of a patient of its own. The id is random as ours are (v5), so that the indexes of both are hit alike.
+    /// Creates an order for a new patient. The id is random, as in Roentgen (v5), so that both load their indexes
+    /// alike.
     pub fn fresh() -> Self {
         let order_id = Uuid::new_v4();
         Self {
@@ -90,7 +91,7 @@ impl Created {
         }
     }
 
-    /// Its id.
+    /// Returns the order's id.
     pub fn id(&self) -> Uuid {
         self.order_id
     }

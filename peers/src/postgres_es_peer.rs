@@ -1,4 +1,4 @@
-//! postgres-es as its documentation sets it up: `CqrsFramework` over its event store, no queries, no snapshots.
+//! postgres-es set up as its documentation says: `CqrsFramework` over its event store, without queries and snapshots.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::database::Scratch;
 use crate::measure::{self, Worker};
 use crate::order::{Command, Created, Order};
 
-/// The measure.
+/// Name of the measurement.
 pub const NAME: &str = "postgres-es";
 const WRITERS: [u32; 3] = [1, 8, 64];
 
-/// Creates orders under fresh ids: a load that finds nothing, and an append.
+/// Creates orders under new ids: a load that finds nothing, and an append.
 pub async fn measure(scratch: &Scratch, time: Duration) -> anyhow::Result<()> {
     scratch.run(include_str!("sql/postgres_es.sql")).await?;
     for writers in WRITERS {
-        // A connection for each writer: with its default pool of ten, most of 64 writers would wait for one.
+        // One connection per writer: with the default pool of 10, most of the 64 writers would wait for a connection.
         let pool = scratch.pool(writers).await?;
         let cqrs = Arc::new(postgres_cqrs(pool.clone(), vec![], ()));
         let workers = (0..writers).map(|_| Creator(Arc::clone(&cqrs))).collect();

@@ -1,4 +1,4 @@
-//! Plain SQL on a table of three columns: what PostgreSQL itself can do with such rows, with nothing around them.
+//! Plain SQL on a table of three columns: what PostgreSQL itself achieves with such rows.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::database::Scratch;
 use crate::measure::{self, Worker};
 use crate::order::Created;
 
-/// One row a transaction.
+/// Measurement with one row per transaction.
 pub const INSERT: &str = "raw-insert";
-/// A hundred rows a transaction.
+/// Measurement with 100 rows per transaction.
 pub const UNNEST: &str = "raw-unnest-100";
-/// A whole table read.
+/// Measurement that reads a whole table.
 pub const COPY_OUT: &str = "copy-out";
 
 const ROWS_A_STATEMENT: usize = 100;
@@ -22,7 +22,7 @@ const INSERT_ONE: &str = "insert into raw_events (id, payload) values ($1, $2::j
 const INSERT_MANY: &str = "insert into raw_events (id, payload) \
     select id, payload::json from unnest($1::uuid[], $2::text[]) as row (id, payload)";
 
-/// One-row inserts, each its own transaction, prepared once a connection.
+/// Measures one-row inserts, each in its own transaction, prepared once per connection.
 pub async fn measure_insert(scratch: &Scratch, time: Duration) -> anyhow::Result<()> {
     for connections in [1, 8, 32, 64] {
         fresh_table(scratch).await?;
@@ -33,7 +33,7 @@ pub async fn measure_insert(scratch: &Scratch, time: Duration) -> anyhow::Result
     Ok(())
 }
 
-/// Set-based inserts, a hundred rows a statement.
+/// Measures set-based inserts with 100 rows per statement.
 pub async fn measure_unnest(scratch: &Scratch, time: Duration) -> anyhow::Result<()> {
     for connections in [1, 2, 4] {
         fresh_table(scratch).await?;
@@ -44,14 +44,14 @@ pub async fn measure_unnest(scratch: &Scratch, time: Duration) -> anyhow::Result
     Ok(())
 }
 
-/// Whole copies of one table of `rows` rows, over one connection; a step is a copy.
+/// Measures full copies of a table of `rows` rows over one connection; one step is one copy.
 pub async fn measure_copy_out(scratch: &Scratch, rows: u32, time: Duration) -> anyhow::Result<()> {
     let mut connection = scratch.connect().await?;
     fill_copied(&mut connection, rows).await?;
     measure::measure(COPY_OUT, vec![CopyOut(connection)], time).await
 }
 
-/// Each measure starts on an empty table, so that none pays for the index of the one before.
+/// Creates an empty table for each measurement, so that none pays for the index of an earlier one.
 async fn fresh_table(scratch: &Scratch) -> anyhow::Result<()> {
     scratch.run("drop table if exists raw_events").await?;
     scratch.run(include_str!("sql/raw.sql")).await
@@ -120,7 +120,7 @@ struct CopyOut(PgConnection);
 
 impl Worker for CopyOut {
     async fn step(&mut self) -> anyhow::Result<u64> {
-        // The server sends one message a row, so counting messages counts rows.
+        // The server sends one message per row, so the number of messages is the number of rows.
         self.0
             .copy_out_raw("copy copied_events to stdout")
             .await?

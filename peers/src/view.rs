@@ -1,5 +1,5 @@
-//! A postgres-es program can read a log of Roentgen's shape through a view in postgres-es' shape, and cannot write to
-//! it.
+//! A postgres-es program can read a log with Roentgen's schema through a view with the schema of postgres-es; it cannot
+//! write to it.
 
 use cqrs_es::persist::PersistedEventStore;
 use cqrs_es::{AggregateError, CqrsFramework, EventStore};

@@ -1,4 +1,5 @@
-//! The abuse ring: one caller does its worst, and the others are served as before. Table-driven, on both engines.
+//! Abuse tests: one caller uses the API in the most expensive way, and the others are served as before. Table-driven,
+//! on both engines.
 
 mod bodies;
 mod claims;

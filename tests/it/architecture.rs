@@ -1,4 +1,4 @@
-//! Dependencies point one way: `domain <- store <- {commands, projections, relay} <- api`.
+//! Dependencies point in one direction: `domain <- store <- {commands, projections, relay} <- api`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
-/// Which of ours each of ours may know. The packages of tests and benchmarks may know all.
+/// Workspace crates that each workspace crate may depend on. The packages of tests and benchmarks may depend on all.
 const MAY_KNOW: [(&str, &[&str]); 6] = [
     ("roentgen-domain", &[]),
     ("roentgen-store", &["roentgen-domain"]),
@@ -29,7 +29,7 @@ const MAY_KNOW: [(&str, &[&str]); 6] = [
 ];
 const MAY_KNOW_ALL: [&str; 2] = ["roentgen-tests", "roentgen-benches"];
 
-/// What only one of ours may name in its manifest.
+/// Packages that only one workspace crate may name in its manifest.
 const ONLY: [(&str, &str); 7] = [
     ("sqlx", "roentgen-store"),
     ("async-nats", "roentgen-relay"),
@@ -40,7 +40,7 @@ const ONLY: [(&str, &str); 7] = [
     ("http", "roentgen-api"),
 ];
 
-/// What none of these reaches, by whatever way.
+/// Packages that these crates must not depend on, directly or transitively.
 const NEVER: [(&str, &[&str]); 5] = [
     (
         "roentgen-domain",
@@ -80,7 +80,7 @@ fn metadata() -> Result<Metadata> {
     Ok(command.exec()?)
 }
 
-/// The packages that a member's manifest names for its own code, not for its tests.
+/// Returns the packages that a member's manifest names for its code, excluding its tests.
 fn named(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
     let of = |package: &&cargo_metadata::Package| {
         let normal = package
@@ -146,7 +146,7 @@ fn the_domain_reaches_nothing_of_the_outside() -> Result<()> {
     Ok(())
 }
 
-/// Every package that this one is built with.
+/// Returns every package that this one is built with.
 fn reached(metadata: &Metadata, package: &str) -> Result<BTreeSet<String>> {
     let graph = metadata.resolve.as_ref().context("no graph")?;
     let nodes: BTreeMap<&PackageId, _> = graph.nodes.iter().map(|node| (&node.id, node)).collect();

@@ -1,4 +1,5 @@
-//! `roentgen archive`: what leaves the log, what stays, and who is told. PostgreSQL only.
+//! `roentgen archive`: what leaves the log, what remains, and how requests for archived events are rejected. PostgreSQL
+//! only.
 
 mod interrupted;
 mod reads_past_boundary;
@@ -16,18 +17,18 @@ use crate::test_app::TestApp;
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// So many events a partition: the first one has one less, since positions begin with 1.
+/// Number of events per partition; the first one has one less, since positions start at 1.
 const SIZE: u64 = 10;
 
-/// What the stories archive: the first two partitions.
+/// Last position to archive: the end of the second partition.
 const LAST: u64 = 2 * SIZE - 1;
 
-/// A house whose first two partitions can go.
+/// Test app whose first two partitions can be archived.
 struct ArchivedLog {
     house: TestApp,
-    /// An order of the first partition that nobody closed.
+    /// Order of the first partition that is still open.
     forgotten: String,
-    /// An order of the first partition that goes on after the second.
+    /// Order that starts in the first partition and has an event after the second.
     living: String,
     directory: PathBuf,
 }
@@ -52,7 +53,7 @@ impl ArchivedLog {
         })
     }
 
-    /// One whose first two partitions are gone.
+    /// Archives the first two partitions.
     async fn archived() -> Result<Self> {
         let old = Self::open().await?;
         old.archive().await?;
@@ -68,7 +69,7 @@ impl ArchivedLog {
         )
     }
 
-    /// Until what reads the log is past the partitions, and nobody holds it, they stay.
+    /// Retries until the log's readers have passed the partitions and no transaction locks them.
     async fn archive(&self) -> Result<CommandOutput> {
         let asked = || async { self.try_to_archive() };
         let later = ["readers have not passed position", "lock timeout"];
@@ -82,7 +83,7 @@ impl ArchivedLog {
         Ok(ran)
     }
 
-    /// `verify`, with the archive.
+    /// Runs `verify` with the archive.
     fn verified(&self) -> Result<CommandOutput> {
         let directory = self.directory.display().to_string();
         run(&self.house.database, &["verify", "--archive", &directory])

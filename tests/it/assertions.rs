@@ -1,4 +1,4 @@
-//! What stories expect of refusals.
+//! Assertions about rejected requests.
 
 use anyhow::Result;
 use reqwest::Method;
@@ -6,13 +6,13 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_tests::{TestClient, TestResponse};
 use serde_json::Value;
 
-/// A request that is refused, with what it is answered.
+/// Request that must be rejected, with the expected response.
 pub(crate) struct RejectedRequest<'a> {
     pub(crate) method: Method,
     pub(crate) path: &'a str,
     pub(crate) body: Vec<u8>,
     pub(crate) code: ProblemCode,
-    /// Where the members are that are wrong; not looked at where empty.
+    /// Pointers of the invalid members; not compared if empty.
     pub(crate) pointers: &'a [&'a str],
 }
 
@@ -48,7 +48,7 @@ impl<'a> RejectedRequest<'a> {
     }
 }
 
-/// Each is refused as it says, and none of them leaves anything in the log.
+/// Checks that each request is rejected as expected and that nothing is appended to the log.
 pub(crate) async fn assert_all_rejected(
     client: &TestClient,
     refused: Vec<RejectedRequest<'_>>,
@@ -56,7 +56,7 @@ pub(crate) async fn assert_all_rejected(
     send_rejected(client, refused).await.map(drop)
 }
 
-/// The same, with the answers.
+/// Checks the rejections and returns the responses.
 pub(crate) async fn send_rejected(
     client: &TestClient,
     refused: Vec<RejectedRequest<'_>>,
@@ -83,7 +83,7 @@ pub(crate) async fn send_rejected(
     Ok(answers)
 }
 
-/// The answer is a whole problem document of this code.
+/// Checks that the response is a complete problem document with this code.
 pub(crate) fn assert_problem(answer: &TestResponse, code: ProblemCode, asked: &str) {
     let document = answer.json();
     let said = format!("{asked}: {answer:?}");
@@ -123,7 +123,7 @@ pub(crate) fn assert_problem(answer: &TestResponse, code: ProblemCode, asked: &s
     }
 }
 
-/// The pointers of a problem's `errors`, in order.
+/// Returns the pointers of a problem's `errors`, in order.
 pub(crate) fn pointers(answer: &TestResponse) -> Vec<String> {
     let document = answer.json();
     let errors = document["errors"].as_array().cloned().unwrap_or_default();
@@ -131,7 +131,7 @@ pub(crate) fn pointers(answer: &TestResponse) -> Vec<String> {
     errors.iter().map(pointer).collect()
 }
 
-/// The log's last position.
+/// Returns the last position of the log.
 pub(crate) async fn log_head(client: &TestClient) -> Result<u64> {
     let page = client.get("/events?limit=1").await?;
     assert_eq!(page.status, 200, "{page:?}");

@@ -1,4 +1,4 @@
-//! Several nodes on one PostgreSQL: killed, stopped, started again one after the other, and taken over from.
+//! Several nodes on one PostgreSQL: killed, stopped, restarted one after the other, with failover.
 
 pub(crate) mod audit;
 pub(crate) mod failover_client;

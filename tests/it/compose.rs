@@ -1,5 +1,5 @@
-//! docker-compose.yml and what it names: no service has more rights than it needs, none is without limits, and every
-//! image is pinned or said not to be.
+//! docker-compose.yml and its files: no service has more rights than it needs, none is without limits, and every image
+//! is pinned or documented as not pinned.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use yaml_rust2::{Yaml, YamlLoader};
 
-/// What lets PostgreSQL's image make a superuser.
+/// Settings that make a superuser in PostgreSQL's image.
 const SUPERUSERS: [&str; 2] = ["postgres:${POSTGRES_PASSWORD", "${POSTGRES_USER"];
 
 fn root() -> PathBuf {
@@ -156,7 +156,7 @@ fn nobody_enters_nats_without_a_password() -> Result<()> {
     Ok(())
 }
 
-/// Whatever Compose asks for is in .env.example, and nothing else.
+/// .env.example has exactly the variables that Compose reads.
 #[test]
 fn the_example_of_the_environment_has_every_variable() -> Result<()> {
     let text = file("docker-compose.yml")?;

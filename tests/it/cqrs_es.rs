@@ -1,4 +1,5 @@
-//! `cqrs-es` programs on our aggregates and our log: its frameworks decide, store and load what our own code does.
+//! `cqrs-es` programs on Roentgen's aggregates and log: the `cqrs-es` frameworks decide, store and load like Roentgen's
+//! code.
 
 use std::sync::Arc;
 

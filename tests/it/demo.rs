@@ -1,4 +1,4 @@
-//! `roentgen demo --once`: what a newcomer runs first.
+//! `roentgen demo --once`: the first command that a new user runs.
 
 use anyhow::Result;
 use roentgen_tests::server::program;

@@ -1,4 +1,4 @@
-//! `/openapi.json`, `/docs` and `/problems/{code}`: what the service says of itself.
+//! `/openapi.json`, `/docs` and `/problems/{code}`: the documentation that the service serves.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -107,7 +107,7 @@ fn the_description_changes_on_purpose_only() -> Result<()> {
     Ok(())
 }
 
-/// The crates that log, and the levels at which they do.
+/// Crates that log, in which the log statements are searched.
 const LOGGING: [&str; 6] = ["api", "commands", "domain", "projections", "relay", "store"];
 const LEVELS: [&str; 4] = ["ERROR", "WARN", "INFO", "DEBUG"];
 

@@ -1,4 +1,5 @@
-//! The fault ring: what is killed, stopped, tampered with, erased or restored, and what must hold all the same.
+//! Fault tests: invariants that hold after processes are killed or stopped, or data is tampered with, erased or
+//! restored.
 
 mod comparison_self_test;
 mod duplicate_race;
@@ -18,7 +19,7 @@ use anyhow::Result;
 use roentgen_tests::TestDatabase;
 use roentgen_tests::server::program;
 
-/// What a command of the program printed, and how it ended.
+/// Output and exit code of a command of the program.
 #[derive(Debug)]
 pub(crate) struct CommandOutput {
     pub(crate) code: Option<i32>,
@@ -34,14 +35,14 @@ pub(crate) fn run(database: &TestDatabase, arguments: &[&str]) -> Result<Command
     })
 }
 
-/// The chain holds, says the program.
+/// Checks that `verify` succeeds.
 pub(crate) fn verify(database: &TestDatabase) -> Result<()> {
     let ran = run(database, &["verify"])?;
     anyhow::ensure!(ran.code == Some(0), "{}", ran.printed);
     Ok(())
 }
 
-/// Runs another program, which has to succeed. Returns its standard output.
+/// Runs another program, which must succeed, and returns its standard output.
 pub(crate) fn tool(command: &mut Command) -> Result<Vec<u8>> {
     let output = command.output()?;
     anyhow::ensure!(

@@ -1,4 +1,4 @@
-//! Who calls: tokens, roles, and the admin of `--dev`.
+//! Callers: tokens, roles, and the admin of `--dev`.
 
 mod dev_mode;
 mod roles;

@@ -16,7 +16,7 @@ const MODELS: &str = "/imaging-ai/models";
 const TASKS: &str = "/imaging-ai/tasks";
 pub(crate) const OUTPUTS: &str = "/imaging-ai/outputs";
 
-/// A model for triage and quality, for any images.
+/// Creates a model for triage and quality of any images, and returns its id.
 async fn a_model(house: &TestApp, code: &str, members: Value) -> Result<String> {
     let body =
         json!({ "code": code, "name": code, "capabilities": { "triage": true, "quality": true } });
@@ -25,12 +25,12 @@ async fn a_model(house: &TestApp, code: &str, members: Value) -> Result<String> 
     Ok(created.text_at("/id"))
 }
 
-/// The same, made for other images than those of [`a_study`]: nobody asks it unless a story does.
+/// Creates a model for other images than those of [`a_study`]: it gets tasks only from the test.
 async fn an_unasked_model(house: &TestApp, code: &str) -> Result<String> {
     a_model(house, code, json!({ "modality_code": "MR" })).await
 }
 
-/// A study of a new patient, as its archive tells of it, with its place on the worklist.
+/// Syncs a study of a new patient and waits for its worklist item.
 async fn a_study(house: &TestApp) -> Result<TestResponse> {
     let endpoint = json!({ "code": "MAIN_PACS", "name": "Main archive", "protocol": "DICOMWEB" });
     let endpoint = house.setup().post("/pacs/endpoints", &endpoint).await?;
@@ -51,14 +51,14 @@ async fn a_study(house: &TestApp) -> Result<TestResponse> {
     Ok(study)
 }
 
-/// How long a policy may take.
+/// Time limit of a policy.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 fn asked(study: &str, model: &str, task_type: &str) -> Value {
     json!({ "imaging_study_id": study, "ai_model_id": model, "task_type": task_type })
 }
 
-/// A triage task of a new study; its id.
+/// Creates a triage task of a new study, and returns its id.
 pub(crate) async fn a_task(house: &TestApp) -> Result<String> {
     let study = a_study(house).await?.text_at("/id");
     let model = an_unasked_model(house, &format!("M{}", fresh().simple())).await?;

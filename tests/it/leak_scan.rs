@@ -1,4 +1,4 @@
-//! Looking for words where none of them may be: in files, dumps, logs and answers.
+//! Scan for texts that must not appear: in files, dumps, logs and responses.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,8 +8,8 @@ use roentgen_tests::{EngineKind, TestDatabase};
 
 use crate::faults::tool;
 
-/// Everything that a server keeps: the files of its directory and those below, and what PostgreSQL dumps. Logs are
-/// looked at by themselves.
+/// Returns everything that a server stores: the files of its directory and its subdirectories, and a dump of
+/// PostgreSQL. Logs are scanned separately.
 pub(crate) fn dump_storage(database: &TestDatabase) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     files(&database.directory(), &mut all)?;
@@ -32,7 +32,7 @@ fn files(directory: &Path, all: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// None of the words is there, in whatever case: neither as it is nor as PostgreSQL prints bytes.
+/// Checks that none of the texts is present, in any letter case, plain or in PostgreSQL's hex format of bytes.
 pub(crate) fn assert_absent<W: AsRef<str>>(words: &[W], place: &str, bytes: &[u8]) -> Result<()> {
     let text = folded(bytes);
     for word in words {
@@ -45,7 +45,7 @@ pub(crate) fn assert_absent<W: AsRef<str>>(words: &[W], place: &str, bytes: &[u8
     Ok(())
 }
 
-/// All of the words are there: the search finds what it looks for.
+/// Checks that all of the texts are present, which proves that the scan works.
 pub(crate) fn assert_present<W: AsRef<str>>(words: &[W], place: &str, bytes: &[u8]) -> Result<()> {
     let text = folded(bytes);
     for word in words {
@@ -58,7 +58,7 @@ pub(crate) fn assert_present<W: AsRef<str>>(words: &[W], place: &str, bytes: &[u
     Ok(())
 }
 
-/// Words of ASCII stay what they are whatever stands around them.
+/// Converts to lower case; ASCII texts survive the conversion whatever bytes surround them.
 fn folded(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).to_ascii_lowercase()
 }

@@ -1,4 +1,4 @@
-//! The HTTP and fault rings, one binary. Folders mirror URLs; every story runs on both engines.
+//! The HTTP and fault tests, in one binary. Folders mirror URLs; every test runs on both engines.
 
 #![allow(
     clippy::unwrap_used,

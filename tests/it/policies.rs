@@ -1,5 +1,5 @@
-//! What follows from events: every policy in the contract's table, on both engines. The commands are given to a node in
-//! this process, by which a story can wait for all that follows from them and look at the log.
+//! Effects of events: every policy in the contract's table, on both engines. The commands are executed on a node in
+//! this process, so that a test can wait for all effects and read the log.
 
 mod ai_tasks;
 mod failures;
@@ -34,12 +34,12 @@ use roentgen_tests::{EngineKind, TestDatabase, poll};
 use crate::read_model_audit::every_event;
 use crate::test_app::{MASTER_KEY, fresh};
 
-/// How long all that follows from a command may take, on the slowest machine.
+/// Time limit for all effects of a command, on the slowest machine.
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longer than any story takes.
+/// Longer than any test takes.
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
-/// A node in this process.
+/// Node in this process.
 pub(crate) struct TestNode {
     pub(crate) store: Store,
     pub(crate) executor: Executor,
@@ -49,7 +49,7 @@ pub(crate) struct TestNode {
     database: Arc<TestDatabase>,
 }
 
-/// A command, given as it is.
+/// Command that is executed without a use case around it.
 struct RawCommand<A: Aggregate> {
     id: StreamId,
     command: A::Command,
@@ -72,12 +72,12 @@ where
 }
 
 impl TestNode {
-    /// Over a new database, with every policy.
+    /// Starts a node over a new database, with every policy.
     pub(crate) async fn start(engine: EngineKind) -> Result<Self> {
         Self::start_with(engine, AN_HOUR).await
     }
 
-    /// The same, where claims may be idle for so long.
+    /// Starts a node over a new database, with every policy and this timeout of idle claims.
     pub(crate) async fn start_with(engine: EngineKind, claim_timeout: Duration) -> Result<Self> {
         let database = Arc::new(TestDatabase::new(engine).await?);
         let node = Self::without_policies(database, fresh().into()).await?;
@@ -86,7 +86,7 @@ impl TestNode {
         Ok(node)
     }
 
-    /// Over a database, without policies.
+    /// Starts a node over this database, without policies.
     pub(crate) async fn without_policies(
         database: Arc<TestDatabase>,
         tenant: TenantId,
@@ -104,17 +104,17 @@ impl TestNode {
         })
     }
 
-    /// Another node over the same database.
+    /// Starts another node over the same database, without policies.
     pub(crate) async fn second_node(&self) -> Result<Self> {
         Self::without_policies(Arc::clone(&self.database), self.tenant).await
     }
 
-    /// Runs policies.
+    /// Starts policies.
     pub(crate) async fn run(&self, policies: Vec<Arc<dyn Policy>>) -> Result<()> {
         self.run_under("", policies).await
     }
 
-    /// Runs policies as one who leads in this scope.
+    /// Starts policies with a lease in this scope.
     pub(crate) async fn run_under(
         &self,
         scope: &'static str,
@@ -127,14 +127,14 @@ impl TestNode {
         Ok(())
     }
 
-    /// Ends as a process does that was asked to.
+    /// Shuts down as a process does on request.
     pub(crate) async fn stop(self) -> Result<()> {
         anyhow::ensure!(self.tasks.stop(WAIT_TIMEOUT).await, "a task did not end");
         self.store.engine.close().await;
         Ok(())
     }
 
-    /// Gives a command as somebody with this practitioner.
+    /// Executes a command as a caller with this practitioner id.
     pub(crate) async fn give_as<A>(
         &self,
         practitioner: Option<roentgen_domain::ids::PractitionerId>,
@@ -155,7 +155,7 @@ impl TestNode {
         outcome.map(|outcome| outcome.resource).map_err(Into::into)
     }
 
-    /// Gives a command as nobody in particular.
+    /// Executes a command as a caller without a practitioner id.
     pub(crate) async fn execute<A>(
         &self,
         id: impl Into<StreamId>,
@@ -189,7 +189,7 @@ impl TestNode {
         }
     }
 
-    /// A resource as its stream has it; `None` where there is none.
+    /// Folds a resource from its stream, or returns `None` if it does not exist.
     pub(crate) async fn maybe<A: Aggregate>(
         &self,
         id: impl Into<StreamId>,
@@ -199,13 +199,13 @@ impl TestNode {
         Ok(loader::load::<A>(&Reads::of_system(engine), keyring, id.into(), AsOf::Now).await?)
     }
 
-    /// A resource as its stream has it.
+    /// Folds a resource from its stream.
     pub(crate) async fn state<A: Aggregate>(&self, id: impl Into<StreamId>) -> Result<A> {
         let found = self.maybe::<A>(id).await?;
         Ok(found.context(A::STREAM_TYPE)?.state)
     }
 
-    /// Waits until all that follows from what was commanded is done.
+    /// Waits until the policies have processed the whole log.
     pub(crate) async fn wait_until_idle(&self) -> Result<()> {
         let engine = &self.store.engine;
         let lag = async || {
@@ -219,7 +219,7 @@ impl TestNode {
             .map(drop)
     }
 
-    /// The events of one type.
+    /// Returns the events of one type.
     pub(crate) async fn events(&self, event_type: &str) -> Result<Vec<StoredEvent>> {
         let filter = LogFilter {
             event_types: vec![event_type.to_owned()],
@@ -228,7 +228,7 @@ impl TestNode {
         every_event(&*self.store.engine, &filter).await
     }
 
-    /// Waits for so many events of one type.
+    /// Waits for at least `count` events of one type.
     pub(crate) async fn wait_for_events(
         &self,
         event_type: &str,
@@ -240,7 +240,7 @@ impl TestNode {
         poll::wait_until(event_type, WAIT_TIMEOUT, events, enough).await?
     }
 
-    /// Effects that were refused for good, in the words that are kept.
+    /// Returns the recorded names of effects that failed permanently.
     pub(crate) async fn refused(&self) -> Result<Vec<String>> {
         let refused = self.store.engine.rejected_effects(100).await?;
         Ok(refused.into_iter().map(|effect| effect.effect).collect())

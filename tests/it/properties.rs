@@ -1,6 +1,6 @@
-//! Random commands against the executor over real stores, two nodes each: no panic; what is answered is what a naive
-//! model of the catalog and the orders says, refusals by their kind; a refused command appends nothing; the read models
-//! equal a fold of the log; SQLite and PostgreSQL answer alike.
+//! Random commands on the executor over real databases, with two nodes each: no panic; results and kinds of rejections
+//! equal those of a simple model of the catalog and the orders; a rejected command appends nothing; the read models
+//! equal a fold of the log; SQLite and PostgreSQL return the same results.
 
 mod api_fuzz;
 mod conversions;
@@ -23,11 +23,11 @@ use reference_model::ModelAnswer;
 use trace::{TraceStep, step};
 use trace_runner::TraceRunner;
 
-/// Times up to 40 commands, on each engine.
+/// Number of traces of 20 to 39 commands, on each engine.
 const CASES: u32 = 48;
 const SHRINKS: u32 = 60;
 
-/// Answers that so many commands have to have met, or they prove little.
+/// Results that must occur in a run, or it proves little.
 const REACHED: [&str; 14] = [
     "shown",
     "already_exists",

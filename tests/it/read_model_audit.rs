@@ -1,5 +1,4 @@
-//! The read models against the log, document by document: every row is what a fold of its stream makes, and there is no
-//! other.
+//! Comparison of the read models with the log: every row equals a fold of its stream, and there are no other rows.
 
 mod outputs;
 
@@ -37,11 +36,11 @@ use roentgen_tests::{DbFile, EngineKind, RawDatabase, TestDatabase, poll};
 
 on_both_engines!(every_row_of_the_whole_workflow_is_what_its_stream_makes);
 
-/// How long a projector may take to catch up, the lease of a dead one included.
+/// Time limit for a projector to catch up, including the lease of a dead one.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 const CONCURRENCY: usize = 8;
 
-/// A database opened beside its server, with the keys of its `--dev`.
+/// Direct access to a database next to its server, with the server's `--dev` keys.
 pub(crate) struct OfflineDatabase {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) keyring: Keyring,
@@ -76,12 +75,12 @@ impl OfflineDatabase {
     }
 }
 
-/// Waits until the projector has seen the whole log, then compares. Returns how many rows there are.
+/// Waits until the projector has processed the whole log, then compares. Returns the number of rows.
 pub(crate) async fn assert_match_log(database: &TestDatabase) -> Result<usize> {
     Ok(rows_that_equal_the_log(database).await?.values().sum())
 }
 
-/// The same; how many rows each table has.
+/// Waits and compares. Returns the number of rows by table.
 async fn rows_that_equal_the_log(database: &TestDatabase) -> Result<BTreeMap<String, usize>> {
     let beside = OfflineDatabase::open(database).await?;
     caught_up(&*beside.log).await?;
@@ -128,7 +127,7 @@ async fn every_row_of_the_whole_workflow_is_what_its_stream_makes(
     Ok(())
 }
 
-/// Waits until the checkpoint stands at the log's end.
+/// Waits until the checkpoint has reached the head of the log.
 pub(crate) async fn caught_up(log: &dyn Log) -> Result<()> {
     let lag = async || {
         let head = log.head().await?;
@@ -141,7 +140,7 @@ pub(crate) async fn caught_up(log: &dyn Log) -> Result<()> {
     seen.await?.map(drop)
 }
 
-/// The last position that all of the read models show.
+/// Returns the last position that all read models have reached.
 pub(crate) async fn projected(log: &dyn Log) -> Result<u64> {
     let generations = log.generations().await?;
     let live = generations
@@ -151,7 +150,7 @@ pub(crate) async fn projected(log: &dyn Log) -> Result<u64> {
     Ok(position.unwrap_or(0))
 }
 
-/// Compares every model with what passes the filter. Returns the number of rows by table.
+/// Compares every read model with the events that pass the filter. Returns the number of rows by table.
 pub(crate) async fn compare_all(
     log: &Arc<dyn Log>,
     keyring: &Keyring,
@@ -183,7 +182,7 @@ pub(crate) async fn compare_all(
     Ok(rows)
 }
 
-/// Every event that passes the filter, in order.
+/// Returns every event that passes the filter, in order.
 pub(crate) async fn every_event(log: &dyn Log, filter: &LogFilter) -> Result<Vec<StoredEvent>> {
     let mut events = Vec::new();
     let mut after = 0;
@@ -219,7 +218,7 @@ async fn compare<V: ResourceView>(
     Ok(())
 }
 
-/// The rows of series and instances are what their studies' events say of them, one event after the other.
+/// Compares the rows of series and instances with a fold of their studies' events.
 async fn compare_parts(
     log: &Arc<dyn Log>,
     events: &[StoredEvent],
@@ -245,7 +244,7 @@ async fn compare_parts(
 
 type Documents = BTreeMap<Uuid, Value>;
 
-/// Series and instances by id, from the events' JSON alone.
+/// Returns series and instances by id, built from the events' JSON alone.
 fn parts_of(events: &[StoredEvent]) -> Result<(Documents, Documents)> {
     let mut all_series = Documents::new();
     let mut all_instances = Documents::new();
@@ -336,7 +335,7 @@ fn row_of<V: ResourceView>(folded: &Versioned<V::Aggregate>, sealed: SealedPhi) 
     })
 }
 
-/// The PHI of a row, which was sealed in this stream; `None` where it has none or its key is destroyed.
+/// Decrypts the PHI of a row, which was sealed in this stream. Returns `None` if it has none or its key was erased.
 async fn opened(row: &Row, stream: StreamId, keyring: &Keyring) -> Result<Option<Members>> {
     let Some(patient) = row.patient_id.filter(|_| !row.sealed.is_empty()) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Read models that are filled again while servers serve, are killed, and are of two releases.
+//! Rebuilds of read models while servers are in use, are killed, and run two releases.
 
 mod read_your_writes_client;
 mod two_releases;
@@ -29,14 +29,14 @@ on_both_engines!(
     that_are_not_whole_are_said_to_be_missing,
 );
 
-/// How long a new release may take to be ready, and a dead leader's leases to run out.
+/// Time limit for a new release to become ready, and for a dead leader's leases to expire.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 const CLERKS: usize = 6;
 const KILLS: u32 = 8;
-/// Both are killed this long after the server serves.
+/// Delay between the start of a rebuild and the kill of the server and the rebuild command, in ms.
 const KILL_DELAY_MS: Range<u64> = 50..900;
 
-/// Clerks who work, and read what they did, until they are told to stop.
+/// Clients that write and read their writes until they are stopped.
 struct ClientPool {
     clerks: JoinSet<Result<ReadYourWritesClient>>,
     enough: CancellationToken,
@@ -61,7 +61,7 @@ impl ClientPool {
         }
     }
 
-    /// How often something was read, and right.
+    /// Stops the clients and returns the number of correct reads.
     async fn close(mut self) -> Result<u32> {
         self.enough.cancel();
         let mut reads = 0;
@@ -72,7 +72,7 @@ impl ClientPool {
     }
 }
 
-/// Runs the program while others go on.
+/// Runs the program without blocking the clients.
 async fn run_meanwhile(
     database: &TestDatabase,
     arguments: &'static [&'static str],
@@ -122,13 +122,13 @@ async fn of_every_model_under_load_are_never_read_wrong(engine: EngineKind) -> R
     verify(&house.database)
 }
 
-/// Whoever builds is killed, server and command alike; the next ones go on.
+/// The server and the command are killed while they rebuild; their successors continue.
 async fn heavy_kill_in_the_middle_of_rebuilds(engine: EngineKind) -> Result<()> {
     let mut house = TestApp::start(engine).await?;
     run_workflow(&house, &PhiCanaries::default()).await?;
     for _ in 0..KILLS {
         let rebuild = begin_rebuild(&house.database)?;
-        // Not a wait for anything: the random moment is what is tested.
+        // Not a wait: the random moment is what is tested.
         tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
         kill(rebuild)?;
         house.server.kill()?;
@@ -156,7 +156,7 @@ fn kill(mut child: Child) -> Result<()> {
     Ok(())
 }
 
-/// Without waiting for the dead one's leases.
+/// Deletes the leases of the dead server and starts another one.
 async fn start_again(database: &TestDatabase) -> Result<Server> {
     let mut read = RawDatabase::on(database, DbFile::Read).await?;
     read.run("DELETE FROM leases").await?;
@@ -218,7 +218,7 @@ async fn are_refused_for_what_is_no_read_model(engine: EngineKind) -> Result<()>
     Ok(())
 }
 
-/// As where a new release's table is not filled yet.
+/// The state is the same as before a new release's table is built.
 async fn that_are_not_whole_are_said_to_be_missing(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let place = house.create_order_in_status("scheduled").await?;

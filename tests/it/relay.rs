@@ -1,5 +1,5 @@
-//! The NATS relay, over a nats-server of the test's own: every event once, in order, whatever is killed, lost or done
-//! to the stream.
+//! The NATS relay, with a nats-server started for the test: every event once, in order, whatever is killed, lost or
+//! done to the stream.
 
 mod asyncapi;
 mod authentication;
@@ -21,10 +21,10 @@ use roentgen_tests::{Message, Nats, TestClient, TestDatabase, poll, python};
 use crate::read_model_audit::{OfflineDatabase, every_event};
 use crate::test_app::TestApp;
 
-/// How long what is published may take to arrive, a dead leader's lease included.
+/// Time limit for published messages to arrive, including the lease of a dead leader.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The whole log.
+/// Returns all events of the log.
 async fn log(database: &TestDatabase) -> Result<Vec<StoredEvent>> {
     let beside = OfflineDatabase::open(database).await?;
     let events = every_event(&*beside.log, &LogFilter::default()).await?;
@@ -32,7 +32,7 @@ async fn log(database: &TestDatabase) -> Result<Vec<StoredEvent>> {
     Ok(events)
 }
 
-/// Waits until the stream holds as many messages as the log has events, and compares them one by one.
+/// Waits until the stream has as many messages as the log has events, and compares them one by one.
 pub(crate) async fn holds_the_log(nats: &Nats, database: &TestDatabase) -> Result<Vec<Message>> {
     let events = log(database).await?;
     nats.holds(events.len() as u64, WAIT_TIMEOUT).await?;
@@ -56,8 +56,8 @@ pub(crate) async fn holds_the_log(nats: &Nats, database: &TestDatabase) -> Resul
     Ok(messages)
 }
 
-/// Reads the whole stream with nats-py, which fails where an event comes twice or an aggregate's come out of order, and
-/// compares what it read with the log.
+/// Reads the whole stream with nats-py, which fails if an event is duplicated or an aggregate's events are out of
+/// order, and compares the result with the log.
 async fn others_read_the_log(urls: &str, database: &TestDatabase) -> Result<()> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("it/relay/read_once.py");
     let mut reader = python();
@@ -79,7 +79,7 @@ async fn others_read_the_log(urls: &str, database: &TestDatabase) -> Result<()> 
     Ok(())
 }
 
-/// Orders so many examinations.
+/// Creates this number of orders.
 async fn order(house: &TestApp, count: u32) -> Result<()> {
     for _ in 0..count {
         house.create_order(serde_json::json!({})).await?;
@@ -87,12 +87,12 @@ async fn order(house: &TestApp, count: u32) -> Result<()> {
     Ok(())
 }
 
-/// The lag that `/metrics` tells.
+/// Returns the relay's lag from `/metrics`.
 async fn lag(client: &TestClient) -> Result<f64> {
     metric(client, "roentgen_relay_lag_events").await
 }
 
-/// Waits until the relay says that nothing is missing.
+/// Waits until the relay reports a lag of 0.
 async fn caught_up(client: &TestClient) -> Result<()> {
     let asked = async || lag(client).await;
     let none = |result: &Result<f64>| result.as_ref().is_ok_and(|number| *number == 0.0);

@@ -1,4 +1,4 @@
-//! What most stories begin with.
+//! Fixtures that most tests use.
 
 use std::ops::Range;
 use std::process::Command;
@@ -12,7 +12,7 @@ use roentgen_tests::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Makes tests of stories: `async fn NAME(engine: Engine) -> Result<()>` becomes `NAME::sqlite` and `NAME::postgres`.
+/// Creates tests: `async fn NAME(engine: EngineKind) -> Result<()>` becomes `NAME::sqlite` and `NAME::postgres`.
 macro_rules! on_both_engines {
     ($($story:ident),+ $(,)?) => {$(
         mod $story {
@@ -30,41 +30,41 @@ macro_rules! on_both_engines {
 }
 pub(crate) use on_both_engines;
 
-/// What the tests' tokens are signed with.
+/// Secret that signs the tests' tokens.
 pub(crate) const SECRET: &str = "a secret of the tests, long enough to sign with";
-/// What the tests' servers wrap patients' keys with where they are not in `--dev`.
+/// Key that encrypts patient keys on test servers without `--dev`.
 pub(crate) const MASTER_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-/// A fresh id.
+/// Returns a new id.
 pub(crate) fn fresh() -> Uuid {
     roentgen_store::clock::fresh_id()
 }
 
-/// A moment at which somebody is killed, so many milliseconds after something began.
+/// Returns a random delay in this range of milliseconds, after which a process is killed.
 pub(crate) fn random_delay(within_ms: Range<u64>) -> Duration {
     let (_, random) = fresh().as_u64_pair();
     let length = within_ms.end - within_ms.start;
     Duration::from_millis(within_ms.start + random % length)
 }
 
-/// A server over a new database, with a catalog of one modality and one procedure.
+/// Server over a new database, with a catalog of one modality and one procedure.
 pub(crate) struct TestApp {
     pub(crate) server: Server,
-    /// The tenant's admin.
+    /// Client of the tenant's admin.
     pub(crate) client: TestClient,
     pub(crate) tenant: Uuid,
     pub(crate) procedure: String,
-    /// Dropped last: the server has to be gone by then.
+    /// Dropped last: the server has to end first.
     pub(crate) database: TestDatabase,
 }
 
 impl TestApp {
-    /// In `--dev`: who sends no token is admin.
+    /// Starts a server in `--dev`: callers without a token are admin.
     pub(crate) async fn start(engine: EngineKind) -> Result<Self> {
         Self::open_with(engine, &["--dev"]).await
     }
 
-    /// In `--dev`, with further arguments.
+    /// Starts a server with these arguments, which include `--dev`.
     pub(crate) async fn open_with(engine: EngineKind, arguments: &[&str]) -> Result<Self> {
         let database = TestDatabase::new(engine).await?;
         let server = serve(&database, arguments).await?;
@@ -73,7 +73,7 @@ impl TestApp {
         Self::seed_catalog(database, server, client, tenant).await
     }
 
-    /// In `--dev`, over a database of PostgreSQL's whose log has partitions of this many events.
+    /// Starts a server in `--dev` over a PostgreSQL database whose log has partitions of this number of events.
     pub(crate) async fn start_partitioned(size: u64) -> Result<Self> {
         let database = TestDatabase::new(EngineKind::Postgres).await?;
         let migrated = program(&database).arg("migrate").output()?;
@@ -88,7 +88,7 @@ impl TestApp {
         Self::seed_catalog(database, server, client, tenant).await
     }
 
-    /// As in production: nothing without a token.
+    /// Starts a server as in production: every request needs a token.
     pub(crate) async fn start_with_auth(engine: EngineKind) -> Result<Self> {
         let database = TestDatabase::new(engine).await?;
         let server = serve(&database, &["--master-key", MASTER_KEY, "--any-audience"]).await?;
@@ -114,34 +114,34 @@ impl TestApp {
         })
     }
 
-    /// The admin, for what a test needs before it begins.
+    /// Returns a client of the admin for the setup of a test.
     pub(crate) fn setup(&self) -> TestClient {
         self.client.for_setup()
     }
 
-    /// Another process on the same database.
+    /// Starts another server on the same database.
     pub(crate) async fn second_server(&self) -> Result<Server> {
         serve(&self.database, &["--dev"]).await
     }
 
-    /// A practitioner of this tenant with this role.
+    /// Returns a client of a new practitioner of this tenant, with this role.
     pub(crate) fn caller(&self, role: &str) -> Result<TestClient> {
         self.practitioner(fresh(), role)
     }
 
-    /// This practitioner of this tenant, with this role.
+    /// Returns a client of this practitioner of this tenant, with this role.
     pub(crate) fn practitioner(&self, id: Uuid, role: &str) -> Result<TestClient> {
         let token = token_of(&self.database, &[role], Some(self.tenant), Some(id))?;
         Ok(TestClient::new(&self.server.base).bearer(&token))
     }
 
-    /// Who runs the platform.
+    /// Returns a client of the platform's operator.
     pub(crate) fn operator(&self) -> Result<TestClient> {
         let token = token(&self.database, &["operator"], None)?;
         Ok(TestClient::new(&self.server.base).bearer(&token))
     }
 
-    /// A new order's body.
+    /// Returns the body of a new order.
     pub(crate) fn order(&self) -> Value {
         json!({
             "patient_id": fresh(), "imaging_procedure_id": self.procedure,
@@ -149,12 +149,12 @@ impl TestApp {
         })
     }
 
-    /// A new order's body with further members.
+    /// Returns the body of a new order with additional members.
     pub(crate) fn order_with(&self, members: Value) -> Value {
         with(self.order(), members)
     }
 
-    /// Orders an examination.
+    /// Creates an order.
     pub(crate) async fn create_order(&self, members: Value) -> Result<TestResponse> {
         let body = self.order_with(members);
         let created = self.setup().post("/imaging/orders", &body).await?;
@@ -162,7 +162,7 @@ impl TestApp {
         Ok(created)
     }
 
-    /// Orders an examination and takes it to a status; returns its place.
+    /// Creates an order, changes its status, and returns its path.
     pub(crate) async fn create_order_in_status(&self, status: &str) -> Result<String> {
         let place = self.create_order(json!({})).await?.header("location");
         if status != "requested" {
@@ -174,7 +174,7 @@ impl TestApp {
     }
 }
 
-/// A server with the tests' secret.
+/// Starts a server with the tests' secret.
 pub(crate) async fn serve(database: &TestDatabase, arguments: &[&str]) -> Result<Server> {
     Server::spawn(database, |command: &mut Command| {
         command.env("ROENTGEN_JWT_SECRET", SECRET).args(arguments);
@@ -182,7 +182,7 @@ pub(crate) async fn serve(database: &TestDatabase, arguments: &[&str]) -> Result
     .await
 }
 
-/// A token that [`serve`]'s servers accept, from the command line.
+/// Returns a token from the command line that the servers of [`serve`] accept.
 pub(crate) fn token(
     database: &TestDatabase,
     roles: &[&str],
@@ -191,7 +191,7 @@ pub(crate) fn token(
     token_of(database, roles, tenant, None)
 }
 
-/// The same, of a practitioner.
+/// Returns a token of a practitioner.
 pub(crate) fn token_of(
     database: &TestDatabase,
     roles: &[&str],
@@ -218,7 +218,7 @@ pub(crate) fn token_of(
     Ok(last.to_owned())
 }
 
-/// An object with further members; those that are null are taken out.
+/// Returns an object with additional members; null removes a member.
 pub(crate) fn with(mut object: Value, members: Value) -> Value {
     if let (Value::Object(object), Value::Object(members)) = (&mut object, members) {
         for (name, member) in members {
@@ -232,7 +232,7 @@ pub(crate) fn with(mut object: Value, members: Value) -> Value {
     object
 }
 
-/// CT, and a head CT; returns the procedure's id.
+/// Creates the modality CT and the procedure head CT, and returns the procedure's id.
 pub(crate) async fn create_catalog(client: &TestClient) -> Result<String> {
     let modality = json!({ "code": "CT", "name": "Computed tomography" });
     let client = client.for_setup();

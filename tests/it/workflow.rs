@@ -1,4 +1,4 @@
-//! The whole way from order to report over HTTP, with all that follows from events.
+//! The whole workflow from order to report over HTTP, with all effects of policies.
 
 pub(crate) mod fixtures;
 pub(crate) mod full_workflow;

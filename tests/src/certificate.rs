@@ -1,21 +1,21 @@
-//! Certificates that openssl makes for a test.
+//! Certificates that tests create with openssl.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-/// A certificate for 127.0.0.1, which signed itself, and its private key (PEM).
+/// Self-signed certificate for 127.0.0.1 and its private key (PEM).
 #[derive(Debug, Clone)]
 pub struct Certificate {
-    /// The certificate; a client that trusts it trusts the server.
+    /// Path of the certificate; a client that trusts it trusts the server.
     pub certificate: PathBuf,
-    /// The private key, readable by its owner only.
+    /// Path of the private key, readable by its owner only.
     pub key: PathBuf,
 }
 
 impl Certificate {
-    /// Makes one in this directory, under this name.
+    /// Creates a certificate in this directory under this name.
     pub fn make(directory: &Path, name: &str) -> Result<Self> {
         let made = Self {
             certificate: directory.join(format!("{name}.pem")),

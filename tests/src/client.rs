@@ -1,4 +1,4 @@
-//! A client of the API that keeps what it is told.
+//! HTTP client of the API for tests.
 
 use std::time::{Duration, Instant};
 
@@ -9,24 +9,24 @@ use uuid::Uuid;
 
 use crate::sse::SseReader;
 
-/// An answer, whole.
+/// Response, read to its end.
 #[derive(Debug, Clone)]
 pub struct TestResponse {
-    /// The HTTP status.
+    /// HTTP status.
     pub status: u16,
-    /// The headers.
+    /// Response headers.
     pub headers: HeaderMap,
-    /// The body's text.
+    /// Body as text.
     pub text: String,
 }
 
 impl TestResponse {
-    /// The body as JSON; `null` where it is none.
+    /// Returns the body as JSON, or `null` if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    /// A member that is a string, by JSON pointer; empty where there is none.
+    /// Returns a string member by JSON pointer, or an empty string if it does not exist.
     pub fn text_at(&self, pointer: &str) -> String {
         self.json()
             .pointer(pointer)
@@ -35,7 +35,7 @@ impl TestResponse {
             .to_owned()
     }
 
-    /// A header's text; empty where there is none.
+    /// Returns a header as text, or an empty string if it does not exist.
     pub fn header(&self, name: &str) -> String {
         let value = self
             .headers
@@ -44,12 +44,12 @@ impl TestResponse {
         value.unwrap_or_default().to_owned()
     }
 
-    /// A header that is a whole number; 0 where there is none.
+    /// Returns a header as an integer, or 0 if it is none.
     pub fn number(&self, name: &str) -> u64 {
         self.header(name).parse().unwrap_or_default()
     }
 
-    /// The ids of a list's rows, in its order.
+    /// Returns the ids of a list's rows, in order.
     pub fn ids(&self) -> Vec<String> {
         let list = self.json();
         let rows = list.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -58,7 +58,7 @@ impl TestResponse {
             .collect()
     }
 
-    /// The lines of an NDJSON body.
+    /// Returns the lines of an NDJSON body.
     pub fn lines(&self) -> Vec<Value> {
         self.text
             .lines()
@@ -66,15 +66,15 @@ impl TestResponse {
             .collect()
     }
 
-    /// Where the next page is, as `Link: <...>; rel="next"` says.
+    /// Returns the target of the next page, from `Link: <...>; rel="next"`.
     pub fn next_page(&self) -> Option<String> {
         let link = self.header("link");
         let target = link.strip_suffix("; rel=\"next\"")?;
         Some(target.strip_prefix('<')?.strip_suffix('>')?.to_owned())
     }
 
-    /// Whether the server was too busy and asks for a retry that cannot do anything twice: it wrote nothing, or the
-    /// request has an `Idempotency-Key`.
+    /// Returns whether the server was too busy and a retry is safe: nothing was written, or the request has an
+    /// `Idempotency-Key`.
     fn can_be_retried(&self, has_key: bool) -> bool {
         let is_busy = self.status == 503 && !self.header("retry-after").is_empty();
         let codes = ["contention", "unavailable", "projection_lagging"];
@@ -82,13 +82,13 @@ impl TestResponse {
         is_busy && (codes.contains(&code.as_str()) || has_key && code == "outcome_unknown")
     }
 
-    /// The problem's `code`; empty where it is none.
+    /// Returns the problem's `code`, or an empty string if the response is no problem.
     pub fn code(&self) -> String {
         self.text_at("/code")
     }
 }
 
-/// Talks to one server as one caller.
+/// Client for one server and one caller.
 #[derive(Debug, Clone)]
 pub struct TestClient {
     http: reqwest::Client,
@@ -100,20 +100,20 @@ pub struct TestClient {
 }
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// How long a request is repeated, and the pause before the next one.
+/// Time for which a request is retried, and the pause before each retry.
 const REPEAT_TIMEOUT: Duration = Duration::from_secs(60);
 const REPEAT_PAUSE: Duration = Duration::from_millis(50);
-/// How long a connection may be idle and still be used. The server closes one after 10 s, and cuts off a request that
-/// is sent at that moment.
+/// Time for which an idle connection is reused. The server closes it after 10 s and cuts off a request that is sent at
+/// that moment.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl TestClient {
-    /// The `--dev` admin of a tenant.
+    /// Creates a client that calls as the `--dev` admin of a tenant.
     pub fn dev(base: &str, tenant: Uuid) -> Self {
         Self::new(base).with("x-tenant-id", &tenant.to_string())
     }
 
-    /// Nobody.
+    /// Creates a client without credentials.
     pub fn new(base: &str) -> Self {
         let http = reqwest::Client::builder().pool_idle_timeout(IDLE_TIMEOUT);
         Self {
@@ -126,7 +126,7 @@ impl TestClient {
         }
     }
 
-    /// The same with a header on every request.
+    /// Returns a client that adds a header to every request.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut client = self.clone();
@@ -135,13 +135,13 @@ impl TestClient {
         client
     }
 
-    /// The same with a bearer token.
+    /// Returns a client with a bearer token.
     #[must_use]
     pub fn bearer(&self, token: &str) -> Self {
         self.with("authorization", &format!("Bearer {token}"))
     }
 
-    /// The same, which waits no longer than this for an answer.
+    /// Returns a client with this response timeout.
     #[must_use]
     pub fn with_timeout(&self, limit: Duration) -> Self {
         Self {
@@ -150,8 +150,9 @@ impl TestClient {
         }
     }
 
-    /// Returns a client that retries as the contract says: a 503 with `Retry-After` that wrote nothing, or whose request
-    /// has an `Idempotency-Key`. On a busy machine many commands on one resource are answered so at their deadline.
+    /// Returns a client that retries as the contract says: on a 503 with `Retry-After`, if nothing was written or the
+    /// request has an `Idempotency-Key`. On a busy machine many commands on one resource reach their deadline and get
+    /// this response.
     #[must_use]
     pub fn repeating(&self) -> Self {
         Self {
@@ -160,8 +161,8 @@ impl TestClient {
         }
     }
 
-    /// Returns a client for the set-up of a test: each of its commands has an `Idempotency-Key` of its own and is
-    /// retried, so that a database that takes longer than a command's deadline fails no test about something else.
+    /// Returns a client for the setup of a test. Each of its commands has a new `Idempotency-Key` and is retried, so
+    /// that a database slower than a command's deadline does not fail tests of other features.
     #[must_use]
     pub fn for_setup(&self) -> Self {
         Self {
@@ -171,7 +172,7 @@ impl TestClient {
         }
     }
 
-    /// The same towards another server.
+    /// Returns the same client for another server.
     #[must_use]
     pub fn with_base_url(&self, base: &str) -> Self {
         Self {
@@ -190,7 +191,7 @@ impl TestClient {
         })
     }
 
-    /// Begins to read server-sent events.
+    /// Opens a stream of server-sent events.
     pub async fn listen(&self, path: &str) -> Result<SseReader> {
         let request = self.request(Method::GET, path);
         Ok(SseReader::new(
@@ -198,7 +199,7 @@ impl TestClient {
         ))
     }
 
-    /// Sends bytes, as they are.
+    /// Sends these bytes unchanged.
     pub async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<TestResponse> {
         let json: &[&str] = match body.as_slice() {
             [] => &[],
@@ -207,7 +208,7 @@ impl TestClient {
         self.send_as(json, method, path, body).await
     }
 
-    /// Sends bytes that are said to be of these kinds.
+    /// Sends bytes with the given content headers.
     pub async fn send_as(
         &self,
         kinds: &[&str],
@@ -252,7 +253,7 @@ impl TestClient {
         answer(said.body(body), &format!("{method} {path}")).await
     }
 
-    /// POST without saying how long the body is.
+    /// Sends a POST without `Content-Length`.
     pub async fn post_chunked(&self, path: &str, body: Vec<u8>) -> Result<TestResponse> {
         let chunks: Vec<_> = body.chunks(64 * 1024).map(<[u8]>::to_vec).collect();
         let chunks = futures_util::stream::iter(chunks.into_iter().map(std::io::Result::Ok));
@@ -262,18 +263,18 @@ impl TestClient {
         answer(request, &format!("POST {path}")).await
     }
 
-    /// GET.
+    /// Sends a GET.
     pub async fn get(&self, path: &str) -> Result<TestResponse> {
         self.send(Method::GET, path, Vec::new()).await
     }
 
-    /// POST, JSON.
+    /// Sends a POST with a JSON body.
     pub async fn post(&self, path: &str, body: &Value) -> Result<TestResponse> {
         self.send(Method::POST, path, serde_json::to_vec(body)?)
             .await
     }
 
-    /// PATCH, JSON.
+    /// Sends a PATCH with a JSON body.
     pub async fn patch(&self, path: &str, body: &Value) -> Result<TestResponse> {
         self.send(Method::PATCH, path, serde_json::to_vec(body)?)
             .await

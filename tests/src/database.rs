@@ -1,4 +1,4 @@
-//! A database a test, on each engine, gone when the test is.
+//! One database per test, on either engine, dropped with the test.
 
 use std::path::{Path, PathBuf};
 
@@ -8,40 +8,40 @@ use tempfile::TempDir;
 
 use crate::postgres::Postgres;
 
-/// Which engine.
+/// Database engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
-    /// Embedded.
+    /// SQLite, embedded.
     Sqlite,
-    /// The server that `ROENTGEN_TEST_POSTGRES` names.
+    /// PostgreSQL server named by `ROENTGEN_TEST_POSTGRES`.
     Postgres,
 }
 
-/// A database of its own, and a directory for whatever a server keeps beside it.
+/// Database of one test, with a directory for the server's files.
 #[derive(Debug)]
 pub struct TestDatabase {
-    /// Its engine.
+    /// Engine of the database.
     pub engine: EngineKind,
-    /// As `--database` takes it.
+    /// URL for `--database`.
     pub url: String,
     directory: TempDir,
     name: Option<String>,
 }
 
-/// The PostgreSQL server that tests make databases on.
+/// Returns the URL of the PostgreSQL server on which tests create databases.
 pub fn postgres_server() -> String {
     let named = std::env::var("ROENTGEN_TEST_POSTGRES").ok();
     named.unwrap_or_else(|| "postgres://root@127.0.0.1:5432/postgres".to_owned())
 }
 
-/// The URL of another database on the same server.
+/// Returns the URL of another database on the same server.
 pub fn sibling_url(server: &str, name: &str) -> String {
     let base = server.rsplit_once('/').map_or(server, |(base, _)| base);
     format!("{base}/{name}")
 }
 
 impl TestDatabase {
-    /// A new one, empty.
+    /// Creates an empty database.
     pub async fn new(engine: EngineKind) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let (url, name) = match engine {
@@ -74,7 +74,7 @@ impl TestDatabase {
         })
     }
 
-    /// An empty one on a PostgreSQL of the test's own, which takes it away with itself.
+    /// Creates an empty database on a PostgreSQL started for the test; it is deleted with that server.
     pub fn on(postgres: &Postgres) -> Result<Self> {
         Ok(Self {
             engine: EngineKind::Postgres,
@@ -84,14 +84,14 @@ impl TestDatabase {
         })
     }
 
-    /// Where a server works: keys of `--dev`, and SQLite's files.
+    /// Returns the server's working directory: keys of `--dev`, and SQLite's files.
     pub fn directory(&self) -> PathBuf {
         self.directory.path().to_owned()
     }
 }
 
 impl TestDatabase {
-    /// Another database with everything that is in this one now. Nobody may be connected to this one.
+    /// Creates another database with the current contents of this one. This one must have no connections.
     pub async fn copy(&self) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         copy_files(self.directory.path(), directory.path())?;
@@ -134,7 +134,7 @@ pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Drops the database, whoever is still connected.
+/// Drops the database, even if clients are still connected.
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let Some(name) = self.name.take() else { return };

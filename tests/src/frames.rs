@@ -1,37 +1,37 @@
-//! HTTP/2 by hand (RFC 9113): what no client library would send.
+//! HTTP/2 frames (RFC 9113) written by hand, to send what no client library would send.
 
-/// The frame types that are sent and looked for (section 6).
+/// Frame types that tests send or expect (section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// A part of a body.
+    /// DATA: part of a body.
     Data = 0,
-    /// A request's or an answer's headers.
+    /// HEADERS of a request or response.
     Headers = 1,
-    /// The end of a stream, RST_STREAM.
+    /// RST_STREAM: the end of a stream.
     Reset = 3,
-    /// What a side wants of the other one.
+    /// SETTINGS.
     Settings = 4,
-    /// Whether the other side is there.
+    /// PING.
     Ping = 6,
-    /// The end of the connection.
+    /// GOAWAY: the end of the connection.
     GoAway = 7,
-    /// Room for more of an answer.
+    /// WINDOW_UPDATE: room for more of a response.
     WindowUpdate = 8,
 }
 
-/// The flag of a stream's last frame.
+/// Flag of a stream's last frame.
 pub const END_STREAM: u8 = 0x1;
-/// The flag of an answer to settings or to a ping.
+/// Flag of the reply to SETTINGS or PING.
 pub const ACK: u8 = 0x1;
-/// The flag of headers that are whole.
+/// Flag of a complete header block.
 pub const END_HEADERS: u8 = 0x4;
-/// What a connection begins with.
+/// Connection preface of the client.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// A frame's head, in bytes.
+/// Length of a frame header, in bytes.
 pub const HEAD: usize = 9;
 
-/// A frame. Its length has three bytes, so that a payload has less than 16 MiB.
+/// Encodes a frame. The length field has 3 bytes, so a payload is smaller than 16 MiB.
 pub fn frame(kind: Kind, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let [.., high, middle, low] = payload.len().to_be_bytes();
     let mut bytes = vec![high, middle, low, kind as u8, flags];
@@ -40,7 +40,7 @@ pub fn frame(kind: Kind, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A connection's beginning, with this window for each stream's answer.
+/// Encodes the start of a connection, with this window for the response of each stream.
 pub fn begin(window: u32) -> Vec<u8> {
     const INITIAL_WINDOW_SIZE: u16 = 4;
     let name = INITIAL_WINDOW_SIZE.to_be_bytes().to_vec();
@@ -53,7 +53,7 @@ pub fn begin(window: u32) -> Vec<u8> {
     .concat()
 }
 
-/// The headers of a request as HPACK (RFC 7541), nothing of it indexed but the names of pseudo-headers.
+/// Encodes the headers of a request as HPACK (RFC 7541); only the names of pseudo-headers are indexed.
 pub fn headers(method: &str, path: &str, others: &[(&str, &str)]) -> Vec<u8> {
     const AUTHORITY: u8 = 1;
     const METHOD: u8 = 2;
@@ -72,13 +72,13 @@ pub fn headers(method: &str, path: &str, others: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-/// A whole GET.
+/// Encodes a complete GET request.
 pub fn get(stream: u32, path: &str, others: &[(&str, &str)]) -> Vec<u8> {
     let block = headers("GET", path, others);
     frame(Kind::Headers, END_HEADERS | END_STREAM, stream, &block)
 }
 
-/// A string (section 5.2): its length as an integer whose first byte has 7 bits (section 5.1), and its bytes.
+/// Encodes a string (section 5.2): its length as an integer with a 7-bit prefix (section 5.1), then its bytes.
 fn text(block: &mut Vec<u8>, text: &str) {
     const FIRST_BYTE_FULL: usize = 127;
     if text.len() < FIRST_BYTE_FULL {

@@ -1,4 +1,4 @@
-//! The harness of the HTTP and fault rings: a database a test, servers as processes of their own, and a client.
+//! Harness of the HTTP and fault tests: one database per test, servers as separate processes, and a client.
 
 #![allow(
     clippy::missing_errors_doc,

@@ -1,4 +1,4 @@
-//! The program `roentgen`, built where the tests can find it; as the next release where they ask for that.
+//! The program `roentgen`, built where the tests can find it; acts as the next release if a test asks for it.
 
 use std::process::ExitCode;
 

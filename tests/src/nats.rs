@@ -1,4 +1,4 @@
-//! A nats-server as a process of its own, which can be killed, and a reader that is not Roentgen's.
+//! A nats-server as a separate process that can be killed, and an independent reader of its stream.
 
 mod auth;
 mod cluster;
@@ -21,16 +21,16 @@ pub use auth::{CONSUMER, NatsAuth, SERVER};
 pub use cluster::Cluster;
 use cluster::Member;
 
-/// The stream that Roentgen publishes to.
+/// Name of the stream that Roentgen publishes to.
 pub const STREAM: &str = "ROENTGEN_EVENTS";
 
 const START: Duration = Duration::from_secs(20);
 
-/// What a server's store held at some moment.
+/// Copy of a server's store.
 #[derive(Debug)]
 pub struct StoreSnapshot(TempDir);
 
-/// A server with JetStream in a directory of its own. Dropping it kills it.
+/// nats-server with JetStream in a temporary directory. Dropping it kills it.
 #[derive(Debug)]
 pub struct Nats {
     directory: TempDir,
@@ -40,38 +40,38 @@ pub struct Nats {
     child: Option<Child>,
 }
 
-/// A message as it is in the stream.
+/// Message of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Where it stands in the stream.
+    /// Sequence number in the stream.
     pub sequence: u64,
-    /// Its subject.
+    /// Subject.
     pub subject: String,
-    /// Its headers, by name.
+    /// Headers by name.
     pub headers: BTreeMap<String, String>,
-    /// Its body.
+    /// Body as text.
     pub body: String,
 }
 
 impl Message {
-    /// A header; empty where there is none.
+    /// Returns a header, or an empty string if it does not exist.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 
-    /// The body as JSON; `null` where it is none.
+    /// Returns the body as JSON, or `null` if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 }
 
 impl Nats {
-    /// Starts one on a free port, with an empty store.
+    /// Starts a server on a free port, with an empty store.
     pub async fn start() -> Result<Self> {
         Self::start_with(None, None).await
     }
 
-    /// Starts one that lets in whom the guard knows.
+    /// Starts a server that requires the given authentication.
     pub async fn start_guarded(guard: NatsAuth) -> Result<Self> {
         Self::start_with(Some(guard), None).await
     }
@@ -88,12 +88,12 @@ impl Nats {
         Ok(nats)
     }
 
-    /// As `--nats` takes it.
+    /// Returns the URL for `--nats`.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Starts the server on its port, over what its store holds.
+    /// Starts the server again on its port, with its existing store.
     pub async fn restart(&mut self) -> Result<()> {
         let log = File::options()
             .create(true)
@@ -126,7 +126,7 @@ impl Nats {
         Ok(())
     }
 
-    /// SIGKILL, and waits for the process to be gone. Its store stays.
+    /// Sends SIGKILL and waits for the process to end. The store remains.
     pub fn kill(&mut self) -> Result<()> {
         if let Some(mut child) = self.child.take() {
             child.kill()?;
@@ -135,20 +135,20 @@ impl Nats {
         Ok(())
     }
 
-    /// A copy of its store. It must not run.
+    /// Copies the store. The server must not be running.
     pub fn snapshot_store(&self) -> Result<StoreSnapshot> {
         let kept = tempfile::tempdir()?;
         copy_files(self.directory.path(), kept.path())?;
         Ok(StoreSnapshot(kept))
     }
 
-    /// Puts a copy back in the store's place. It must not run.
+    /// Replaces the store with a copy. The server must not be running.
     pub fn restore_store(&mut self, kept: &StoreSnapshot) -> Result<()> {
         self.directory = tempfile::tempdir()?;
         copy_files(kept.0.path(), self.directory.path())
     }
 
-    /// Speaks to it.
+    /// Connects to the server.
     pub async fn jetstream(&self) -> Result<jetstream::Context> {
         Ok(jetstream::new(self.connect().await?))
     }
@@ -161,14 +161,14 @@ impl Nats {
         Ok(options.connect(self.url()).await?)
     }
 
-    /// What the stream says of itself; `None` where it is not there.
+    /// Returns the stream's info, or `None` if the stream does not exist.
     pub async fn info(&self) -> Result<Option<Info>> {
         let jetstream = self.jetstream().await?;
         let stream = jetstream.get_stream(STREAM).await;
         Ok(stream.ok().map(|stream| stream.cached_info().clone()))
     }
 
-    /// Every message that is in the stream, in its order.
+    /// Returns all messages of the stream, in order.
     pub async fn messages(&self) -> Result<Vec<Message>> {
         let stream = self.jetstream().await?.get_stream(STREAM).await?;
         let state = stream.cached_info().state.clone();
@@ -189,7 +189,7 @@ impl Nats {
         Ok(messages)
     }
 
-    /// Waits until the stream ends at this sequence.
+    /// Waits until the stream's last sequence is this one.
     pub async fn holds(&self, sequence: u64, limit: Duration) -> Result<()> {
         let asked = async || match self.info().await {
             Ok(Some(info)) => info.state.last_sequence,
@@ -207,7 +207,7 @@ impl Drop for Nats {
     }
 }
 
-/// A port of 127.0.0.1 on which nobody listens, below those that the kernel hands to clients.
+/// Returns an unused port of 127.0.0.1 below the range of ephemeral ports.
 pub(crate) fn free_port() -> Result<u16> {
     for _ in 0..50 {
         let (_, random) = roentgen_store::clock::fresh_id().as_u64_pair();

@@ -1,5 +1,4 @@
-//! A release after this one, as far as it matters to read models: some shapes are of the next version, with a column
-//! more.
+//! A simulated next release: some read models have the next schema version, with one more column.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,10 +11,10 @@ use roentgen_store::projector::{
 use roentgen_store::read_model::{Column, ColumnKind, ReadModel, Row, Value};
 use uuid::Uuid;
 
-/// Names the read models whose shape is the next one, with commas.
+/// Environment variable with the comma-separated names of the read models that have the next schema.
 pub const NEXT_RELEASE: &str = "ROENTGEN_TEST_NEXT_RELEASE";
 
-/// This release's read models, those that the environment names in their next shape.
+/// Returns this release's read models; those named in the environment have the next schema.
 pub fn projections() -> Vec<Arc<dyn Projection>> {
     let named = std::env::var(NEXT_RELEASE).unwrap_or_default();
     let all = roentgen_projections::all().into_iter();
@@ -56,7 +55,7 @@ impl NextReleaseProjection {
     }
 }
 
-/// A release has its shapes for as long as it runs.
+/// Returns the next schema, allocated for the lifetime of the process as in a release.
 fn next_shape(of: &'static ReadModel, more: Vec<Column>) -> &'static ReadModel {
     let columns = of.columns.iter().map(|column| Column {
         name: column.name,

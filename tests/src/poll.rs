@@ -1,4 +1,4 @@
-//! Waiting for something, with a bound: what was seen last is told when it does not come.
+//! Waiting for a condition with a timeout; the error contains the last observed value.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Asks until `done`, at most for `limit`.
+/// Polls until `done` returns true, at most for `limit`.
 pub async fn wait_until<T: Debug, F: Future<Output = T>>(
     what: &str,
     limit: Duration,

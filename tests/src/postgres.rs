@@ -1,4 +1,4 @@
-//! A PostgreSQL of a test's own, which can be restarted.
+//! A PostgreSQL server started for one test, which can be restarted.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
@@ -16,21 +16,21 @@ use crate::poll;
 
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(60);
-/// Where Debian keeps PostgreSQL's programs, a directory a version.
+/// Debian's directory of PostgreSQL programs, with one subdirectory per version.
 const INSTALLED: &str = "/usr/lib/postgresql";
-/// Whom the server runs as where the tests run as root, which it refuses.
+/// User that the server runs as if the tests run as root, which PostgreSQL does not allow.
 const USER: &str = "postgres";
 
-/// How a server is stopped.
+/// Shutdown mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Connections are ended, and everything is written down.
+    /// Ends connections and writes everything to disk.
     Fast,
-    /// As in a crash: the next start has to recover.
+    /// Stops as in a crash; the next start has to recover.
     Immediate,
 }
 
-/// A server in a directory of its own. Dropping it stops it.
+/// PostgreSQL server in a temporary directory. Dropping it stops it.
 #[derive(Debug)]
 pub struct Postgres {
     directory: TempDir,
@@ -40,7 +40,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts one on a free port, with nothing in it.
+    /// Starts an empty server on a free port.
     pub async fn start() -> Result<Self> {
         let mut postgres = Self {
             directory: tempfile::tempdir()?,
@@ -53,7 +53,7 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Starts one that lets nobody in without TLS.
+    /// Starts a server that accepts connections with TLS only.
     pub async fn start_with_tls() -> Result<Self> {
         let mut postgres = Self {
             directory: tempfile::tempdir()?,
@@ -82,28 +82,28 @@ impl Postgres {
         Ok(std::fs::write(data.join("pg_hba.conf"), only_tls)?)
     }
 
-    /// The certificate that it shows, where it has one.
+    /// Returns the path of the server's certificate, which exists only with TLS.
     pub fn certificate(&self) -> PathBuf {
         self.path("server.pem")
     }
 
-    /// Its port on 127.0.0.1.
+    /// Returns the port on 127.0.0.1.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// As `--database` takes it.
+    /// Returns the URL for `--database`.
     pub fn url(&self) -> String {
         format!("postgres://roentgen@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Stops the server and starts it again, over what it holds.
+    /// Stops the server and starts it again with its data.
     pub async fn restart(&mut self, stop: Stop) -> Result<()> {
         self.stop(stop).await?;
         self.start_again().await
     }
 
-    /// Stops the server, and waits for it to be gone.
+    /// Stops the server and waits for it to end.
     pub async fn stop(&mut self, stop: Stop) -> Result<()> {
         let Some(mut child) = self.child.take() else {
             return Ok(());
@@ -124,10 +124,10 @@ impl Postgres {
             .arg(self.path("data"))
             .stdout(Stdio::null())
             .stderr(Stdio::from(file))
-            // Of its own group: what interrupts the tests does not interrupt it in the middle of them.
+            // A separate process group: a signal that interrupts the tests must not stop the server first.
             .process_group(0);
         self.child = Some(command.spawn().context("postgres does not start")?);
-        // Boxed: a TLS handshake makes it a large future.
+        // Boxed because a TLS handshake makes the future large.
         let asked = async || {
             let url = self.url();
             Box::pin(PgConnection::connect(&url)).await.map(drop)
@@ -194,7 +194,7 @@ impl Drop for Postgres {
     }
 }
 
-/// To PostgreSQL, INT is a fast shutdown and QUIT an immediate one.
+/// PostgreSQL takes INT for a fast shutdown and QUIT for an immediate one.
 fn signal(child: &Child, stop: Stop) -> Result<()> {
     let name = match stop {
         Stop::Fast => "-INT",
@@ -224,7 +224,7 @@ fn own(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Those of the newest version that is installed, or else those in `PATH`.
+/// Returns the directory of the programs: the newest version under [`INSTALLED`], or else from `PATH`.
 fn programs() -> Result<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
     for entry in std::fs::read_dir(INSTALLED).into_iter().flatten() {

@@ -1,8 +1,9 @@
-//! Python, for readers that are not ours.
+//! Python, for readers that are independent of this project.
 
 use std::process::Command;
 
-/// The interpreter that `ROENTGEN_TEST_PYTHON` names, or `python3`. It needs what `tests/requirements.txt` lists.
+/// Returns the interpreter named by `ROENTGEN_TEST_PYTHON`, or `python3`. It needs the packages of
+/// `tests/requirements.txt`.
 pub fn python() -> Command {
     let named = std::env::var_os("ROENTGEN_TEST_PYTHON");
     Command::new(named.unwrap_or_else(|| "python3".into()))

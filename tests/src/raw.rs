@@ -1,4 +1,4 @@
-//! A client that sends bytes as they are, and sees when its connection is closed.
+//! A client that sends raw bytes and observes when its connection is closed.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -9,39 +9,39 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::frames::{self, ACK, Kind};
 
-/// Longer than any connection may be silent, on a machine that is busy with other things.
+/// Longer than any silent connection may stay open, with reserve for a busy machine.
 pub const CLOSED_WITHIN: Duration = Duration::from_secs(60);
 
-/// The socket.
+/// TCP connection to the server.
 #[derive(Debug)]
 pub struct Raw {
-    /// To send further bytes on.
+    /// Socket, for sending further bytes.
     pub stream: TcpStream,
     unread: Vec<u8>,
 }
 
-/// An HTTP/2 frame as it came.
+/// Received HTTP/2 frame.
 #[derive(Debug)]
 pub struct Frame {
-    /// Its type.
+    /// Frame type.
     pub kind: u8,
-    /// Its flags.
+    /// Flags.
     pub flags: u8,
-    /// Its stream, 0 where it is the connection's.
+    /// Stream id; 0 for the connection.
     pub stream: u32,
-    /// What it carries.
+    /// Payload.
     pub payload: Vec<u8>,
 }
 
 impl Frame {
-    /// Whether it is of this type and this stream.
+    /// Returns whether the frame has this type and this stream.
     pub fn is(&self, kind: Kind, stream: u32) -> bool {
         (self.kind, self.stream) == (kind as u8, stream)
     }
 }
 
 impl Raw {
-    /// Connects to a server at `http://HOST:PORT`, from this loopback address.
+    /// Connects to a server at `http://HOST:PORT` from this loopback address.
     pub async fn connect(base: &str, from: Ipv4Addr) -> Result<Self> {
         let place: SocketAddr = base.trim_start_matches("http://").parse()?;
         let socket = TcpSocket::new_v4()?;
@@ -53,23 +53,24 @@ impl Raw {
         })
     }
 
-    /// Connects, and sends these bytes and nothing more.
+    /// Connects and sends only these bytes.
     pub async fn send(base: &str, bytes: &[u8]) -> Result<Self> {
         let mut raw = Self::connect(base, Ipv4Addr::LOCALHOST).await?;
         raw.stream.write_all(bytes).await?;
         Ok(raw)
     }
 
-    /// Reads until the connection is closed; what came, or `None` if it is still open after a long time.
+    /// Reads until the connection is closed and returns the received bytes, or `None` if it is still open after
+    /// [`CLOSED_WITHIN`].
     pub async fn closed(&mut self) -> Option<Vec<u8>> {
         let mut came = Vec::new();
         let closed = self.stream.read_to_end(&mut came);
-        // A connection that is reset is closed, too.
+        // A reset also closes the connection.
         let closed = tokio::time::timeout(CLOSED_WITHIN, closed).await.is_ok();
         closed.then_some(came)
     }
 
-    /// Whether an answer begins with these bytes.
+    /// Returns whether the response starts with these bytes.
     pub async fn starts_with(&mut self, begin: &[u8]) -> Result<bool> {
         let mut came = vec![0; begin.len()];
         let read = self.stream.read_exact(&mut came);
@@ -77,7 +78,7 @@ impl Raw {
         Ok(came == begin)
     }
 
-    /// The next frame, answering pings; `None` if the connection is closed.
+    /// Returns the next frame and replies to pings, or returns `None` if the connection is closed.
     pub async fn frame(&mut self) -> Result<Option<Frame>> {
         let next = tokio::time::timeout(CLOSED_WITHIN, async {
             loop {

@@ -1,4 +1,4 @@
-//! What somebody with the database's own tools does to it, behind the program's back.
+//! Direct access to a test's database, past the program.
 
 use anyhow::Result;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
@@ -6,23 +6,23 @@ use uuid::Uuid;
 
 use crate::database::{EngineKind, TestDatabase};
 
-/// A part of the database: SQLite keeps each in a file of its own.
+/// Part of the database; SQLite stores each part in a separate file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DbFile {
-    /// The log.
+    /// Log.
     Log,
-    /// The read models, their checkpoint, the leases.
+    /// Read models, their checkpoints, and leases.
     Read,
-    /// The patients' keys.
+    /// Patient keys.
     Keys,
 }
 
-/// A connection of the database's owner. Tables are named without their schema.
+/// Connection as the owner of the database. Tables are named without their schema.
 #[derive(Debug)]
 pub enum RawDatabase {
-    /// On one of SQLite's files.
+    /// Connection to one of SQLite's files.
     Sqlite(SqliteConnection),
-    /// On PostgreSQL.
+    /// Connection to PostgreSQL.
     Postgres(PgConnection),
 }
 
@@ -48,7 +48,7 @@ impl RawDatabase {
         }
     }
 
-    /// Runs a statement. Returns how many rows it was about.
+    /// Runs a statement and returns the number of affected rows.
     pub async fn run(&mut self, sql: &str) -> Result<u64> {
         let statement = AssertSqlSafe(sql.to_owned());
         Ok(match self {
@@ -57,7 +57,7 @@ impl RawDatabase {
         })
     }
 
-    /// Runs a statement that answers with one number.
+    /// Runs a statement that returns one number.
     pub async fn number(&mut self, sql: &str) -> Result<i64> {
         let query = AssertSqlSafe(sql.to_owned());
         Ok(match self {
@@ -66,7 +66,7 @@ impl RawDatabase {
         })
     }
 
-    /// Takes away what refuses changes of the log.
+    /// Drops the triggers that reject changes of the log.
     pub async fn drop_append_only_triggers(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(_) => self.run("DROP TRIGGER events_are_never_updated").await,
@@ -75,7 +75,7 @@ impl RawDatabase {
         Ok(())
     }
 
-    /// Takes away what keeps keys from being lost.
+    /// Drops the triggers that protect keys from deletion.
     pub async fn unguard_keys(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(_) => self.run("DROP TRIGGER patient_keys_are_not_lost").await,
@@ -84,7 +84,7 @@ impl RawDatabase {
         Ok(())
     }
 
-    /// A UUID as this engine writes it in a statement.
+    /// Formats a UUID as a literal for this engine.
     pub fn id(&self, id: Uuid) -> String {
         match self {
             Self::Sqlite(_) => format!("x'{}'", id.simple()),

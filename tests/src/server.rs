@@ -1,4 +1,4 @@
-//! A server as a process of its own, which can be killed.
+//! A server as a separate process that can be killed.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -13,17 +13,17 @@ use crate::poll;
 
 const START: Duration = Duration::from_secs(30);
 
-/// A running server. Dropping it kills it.
+/// Running server. Dropping it kills it.
 #[derive(Debug)]
 pub struct Server {
-    /// `http://127.0.0.1:PORT`.
+    /// Base URL, `http://127.0.0.1:PORT`.
     pub base: String,
-    /// What it logged, JSON lines.
+    /// Path of its log, JSON lines.
     pub log: PathBuf,
     child: Child,
 }
 
-/// The program, with the database and its directory; add a command.
+/// Returns the program with its database and directory; the caller adds a command.
 pub fn program(database: &TestDatabase) -> Command {
     let mut command = Command::new(executable());
     command
@@ -34,7 +34,7 @@ pub fn program(database: &TestDatabase) -> Command {
     command
 }
 
-/// The same, with a limit of open files that it cannot raise.
+/// Returns the program with a limit of open files that it cannot raise.
 pub fn program_with_descriptors(database: &TestDatabase, descriptors: u32) -> Command {
     let mut command = Command::new("sh");
     command
@@ -56,14 +56,15 @@ fn executable() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("roentgen-under-test"))
 }
 
-/// `target/<profile>/deps/it-...` -> `target/<profile>/roentgen-under-test`.
+/// Returns `target/<profile>/roentgen-under-test` for the test binary `target/<profile>/deps/it-...`.
 fn beside_the_test() -> Option<PathBuf> {
     let test = std::env::current_exe().ok()?;
     Some(test.parent()?.parent()?.join("roentgen-under-test"))
 }
 
 impl Server {
-    /// Starts one with these arguments, in `--dev` unless they name a JWT secret, and waits until it serves.
+    /// Starts a server with these arguments and waits until it serves. It runs in `--dev` unless the arguments name a
+    /// JWT secret.
     pub async fn start(database: &TestDatabase, arguments: &[&str]) -> Result<Self> {
         let says = |flag: &str| arguments.iter().any(|argument| argument.starts_with(flag));
         let dev = (!says("--dev") && !says("--jwt-secret")).then_some("--dev");
@@ -73,7 +74,7 @@ impl Server {
         .await
     }
 
-    /// Starts one, its command made ready by `prepare`.
+    /// Starts a server whose command `prepare` changes first.
     pub async fn spawn(
         database: &TestDatabase,
         prepare: impl FnOnce(&mut Command),
@@ -81,7 +82,7 @@ impl Server {
         Self::spawn_program(program(database), database, prepare).await
     }
 
-    /// The same, of this program.
+    /// Starts a server from this program.
     pub async fn spawn_program(
         mut command: Command,
         database: &TestDatabase,
@@ -118,12 +119,12 @@ impl Server {
         Ok(Self { base, log, child })
     }
 
-    /// The process's id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// How much memory the process has, in bytes (Linux: `VmRSS` of `proc(5)`).
+    /// Returns the resident memory of the process, in bytes (Linux: `VmRSS` of `proc(5)`).
     pub fn resident_bytes(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -131,7 +132,7 @@ impl Server {
         Ok(kib.context("no VmRSS")?.parse::<u64>()? * 1024)
     }
 
-    /// SIGKILL, and waits for the process to be gone.
+    /// Sends SIGKILL and waits for the process to end.
     pub fn kill(mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -150,18 +151,18 @@ impl Server {
         Ok(())
     }
 
-    /// SIGTERM, and the exit code.
+    /// Sends SIGTERM and returns the exit code.
     pub fn terminate(self) -> Result<Option<i32>> {
         self.signal("TERM")?;
         self.wait()
     }
 
-    /// Waits until the process ends by itself; the exit code.
+    /// Waits until the process ends, and returns the exit code.
     pub fn wait(mut self) -> Result<Option<i32>> {
         Ok(self.child.wait()?.code())
     }
 
-    /// Everything that it logged so far.
+    /// Returns everything logged so far.
     pub fn logged(&self) -> Result<String> {
         Ok(std::fs::read_to_string(&self.log)?)
     }

@@ -1,4 +1,4 @@
-//! A reader of server-sent events (WHATWG HTML, section 9.2).
+//! Reader of server-sent events (WHATWG HTML, section 9.2).
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use anyhow::{Context as _, Result};
 use reqwest::Response;
 use serde_json::Value;
 
-/// Longer than a quiet feed stays silent.
+/// Longer than the interval of heartbeats.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What stood between two empty lines.
+/// Lines between two empty lines.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SseFrame {
-    /// `id:`.
+    /// Value of `id:`.
     pub id: String,
-    /// `event:`; empty in a heartbeat.
+    /// Value of `event:`; empty in a heartbeat.
     pub event: String,
-    /// `data:`, which is JSON; `null` in a heartbeat.
+    /// Value of `data:`, parsed as JSON; `null` in a heartbeat.
     pub data: Value,
 }
 
-/// An answer that goes on.
+/// Open stream of events.
 #[derive(Debug)]
 pub struct SseReader {
-    /// The answer's beginning.
+    /// Response whose body is the stream.
     pub response: Response,
     unread: String,
 }
@@ -36,7 +36,7 @@ impl SseReader {
         }
     }
 
-    /// The next frame; `None` where the server ended the answer.
+    /// Returns the next frame, or `None` if the server ended the response.
     pub async fn next(&mut self) -> Result<Option<SseFrame>> {
         loop {
             if let Some((frame, rest)) = self.unread.split_once("\n\n") {

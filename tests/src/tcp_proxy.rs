@@ -1,4 +1,4 @@
-//! A wire to a server that can be cut, slow or dark. It knows nothing of what goes over it.
+//! TCP proxy that can cut, delay or blackhole connections. It does not parse the data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// What the wire does with what it is given.
+/// Network condition of the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkCondition {
-    /// Everything goes through, each way this late.
+    /// Data passes in both directions with this delay.
     Latency(Duration),
-    /// Connections are taken, and nothing goes through.
+    /// Connections are accepted and no data passes.
     Blackhole,
 }
 
@@ -27,14 +27,14 @@ struct Shared {
     fates: watch::Sender<ConnectionFate>,
 }
 
-/// What becomes of the connections that are there when it is told.
+/// What happens to existing connections when a condition changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConnectionFate {
     Cut,
     Stranded,
 }
 
-/// The wire. Dropped, it is cut for good.
+/// TCP proxy. Dropping it closes all connections.
 #[derive(Debug)]
 pub struct TcpProxy {
     port: u16,
@@ -43,7 +43,7 @@ pub struct TcpProxy {
 }
 
 impl TcpProxy {
-    /// To the server that a URL such as `postgres://root@127.0.0.1:5432/postgres` names.
+    /// Starts a proxy to the server in a URL such as `postgres://root@127.0.0.1:5432/postgres`.
     pub async fn to(url: &str) -> Result<Self> {
         let (_, place) = place(url)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -62,31 +62,30 @@ impl TcpProxy {
         })
     }
 
-    /// The same URL, by this wire.
+    /// Returns the same URL with the proxy's address.
     pub fn url(&self, url: &str) -> Result<String> {
         let (before, place) = place(url)?;
         let after = url.get(before.len() + place.len()..).unwrap_or_default();
         Ok(format!("{before}127.0.0.1:{}{after}", self.port))
     }
 
-    /// What holds from now on, for connections that are there too.
+    /// Sets the condition from now on, also for existing connections.
     pub fn set(&self, weather: NetworkCondition) {
         self.shared.weather.send_replace(weather);
     }
 
-    /// Cuts every connection; who connects afterwards gets through.
+    /// Cuts every connection; later connections pass.
     pub fn cut(&self) {
         self.shared.fates.send_replace(ConnectionFate::Cut);
     }
 
-    /// Nothing goes over the connections that are there any more, and nobody is told; who connects afterwards gets
-    /// through.
+    /// Stalls existing connections without closing them; later connections pass.
     pub fn stall_existing(&self) {
         self.shared.fates.send_replace(ConnectionFate::Stranded);
     }
 }
 
-/// What stands before host and port, and these.
+/// Splits a URL into the part before host and port, and host and port.
 fn place(url: &str) -> Result<(&str, &str)> {
     let scheme = url.find("://").context("no URL")? + 3;
     let rest = url.get(scheme..).unwrap_or_default();
@@ -105,7 +104,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             let mut fates = shared.fates.subscribe();
             let mut wire = std::pin::pin!(wire(client, &shared));
             tokio::select! {
-                // Whoever hangs up first, the wire ends.
+                // The proxied connection ends when either side closes it.
                 _ = &mut wire => {}
                 _ = fates.changed() => {
                     while *fates.borrow() == ConnectionFate::Stranded && fates.changed().await.is_ok() {}
@@ -128,14 +127,14 @@ async fn wire(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     }
 }
 
-/// A delay line: what comes meanwhile is on its way too.
+/// Copies data with a delay; data that arrives during the delay is queued with the same delay.
 async fn pump(
     from: OwnedReadHalf,
     to: OwnedWriteHalf,
     weather: watch::Receiver<NetworkCondition>,
 ) -> std::io::Result<()> {
     let (given, on_its_way) = mpsc::unbounded_channel();
-    // The end too is heard of as late as everything.
+    // The end of the stream is delayed like the data.
     tokio::try_join!(
         read_chunks(from, given),
         write_chunks(to, on_its_way, weather)

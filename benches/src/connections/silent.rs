@@ -1,4 +1,4 @@
-//! Connections that send nothing, from many addresses, so that each address has fewer of them than it may have.
+//! Connections that send nothing, from many addresses, so that each address stays below its limit.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use tokio::time::Instant;
 pub(super) const CONNECTIONS: usize = 10_000;
 const OF_ADDRESS: usize = 250;
 
-/// How many are open.
+/// Number of open connections.
 #[derive(Debug, Default)]
 pub(super) struct Silent(Arc<AtomicUsize>);
 
-/// What became of them.
+/// Outcome of the connections.
 #[derive(Debug, Default)]
 pub(super) struct Closed {
-    /// How many the server closed.
+    /// Number of connections that the server closed.
     pub(super) closed: u64,
-    /// How long the one lasted that lasted longest.
+    /// Lifetime of the longest-lived connection.
     pub(super) oldest: Duration,
 }
 
@@ -31,7 +31,7 @@ impl Silent {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Opens all of them, and waits until the server has closed them.
+    /// Opens all connections and waits until the server has closed them.
     pub(super) async fn opened(&self, address: &str) -> anyhow::Result<Closed> {
         let mut waiting = JoinSet::new();
         for number in 0..CONNECTIONS {
@@ -55,7 +55,7 @@ impl Silent {
     }
 }
 
-/// 127.0.1.1 and on.
+/// Returns the loopback address of a connection, from 127.0.1.1 upwards.
 fn address_of(number: usize) -> Option<Ipv4Addr> {
     let last = u8::try_from(number / OF_ADDRESS + 1).ok()?;
     Some(Ipv4Addr::new(127, 0, 1, last))

@@ -1,4 +1,4 @@
-//! HTTP/2 streams that ask and leave no room for their answers.
+//! HTTP/2 streams that send a request and leave no window for the response.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -11,22 +11,22 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub(super) const CONNECTIONS: u32 = 32;
-/// As many as a connection may have at once.
+/// Maximum number of concurrent streams per connection.
 pub(super) const STREAMS: u32 = 32;
 const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 1);
 
-/// What became of them.
+/// Outcome of the streams.
 #[derive(Debug, Default)]
 pub(super) struct Stalled {
     pub(super) reset: u64,
-    /// Those whose answer had no body to wait with.
+    /// Number of streams whose response had no body to stall.
     pub(super) ended: u64,
     pub(super) oldest_stream: Duration,
     pub(super) oldest_connection: Duration,
 }
 
 impl Stalled {
-    /// Opens all of them, and waits until the server has closed their connections.
+    /// Opens all streams and waits until the server has closed their connections.
     pub(super) async fn held(address: &str, token: &str) -> anyhow::Result<Self> {
         let mut held = JoinSet::new();
         for number in 0..CONNECTIONS {
@@ -46,7 +46,7 @@ impl Stalled {
 
 async fn one(address: String, token: String, number: u32) -> anyhow::Result<Stalled> {
     let bearer = format!("Bearer {token}");
-    // With a window of one byte the server sends a part of the answer; with none it sends none.
+    // With a window of 1 byte the server sends part of the response; with a window of 0 it sends none.
     let mut bytes = frames::begin(number % 2);
     for stream in 0..STREAMS {
         let path = match stream % 4 {

@@ -1,4 +1,4 @@
-//! The tenant that does its worst: callers who ask, and ask again as soon as they are answered.
+//! The flooding tenant: callers that send the next request as soon as one is answered.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,19 +10,19 @@ use tokio::time::sleep;
 use crate::fairness::FLOODS_FROM;
 use crate::http_client::{BenchResponse, Connection, header};
 
-/// The pause of a caller who was not let in at all.
+/// Pause of a caller whose connection was not accepted.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What a caller asks.
+/// Request of a caller.
 #[derive(Debug, Clone)]
 pub(crate) enum Asked {
-    /// This, and the answer whole.
+    /// A request whose response is read to its end.
     Once {
         method: &'static str,
         path: String,
         body: Arc<str>,
     },
-    /// Server-sent events, taken as they come.
+    /// Server-sent events, read as they arrive.
     Listen { path: String },
 }
 
@@ -44,13 +44,13 @@ impl Asked {
     }
 }
 
-/// A caller: what it asks next, knowing what it was answered last; `None` if it was not answered.
+/// Caller: returns its next request, given the last response, or `None` if there was none.
 pub(crate) type Caller = Box<dyn FnMut(Option<&BenchResponse>) -> Asked + Send>;
 
-/// How often the callers were answered what.
+/// Number of responses by kind.
 pub(crate) type Answers = BTreeMap<String, u64>;
 
-/// The flood. Dropped, it ends.
+/// Flood. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Flood {
     callers: JoinSet<()>,
@@ -58,7 +58,7 @@ pub(crate) struct Flood {
 }
 
 impl Flood {
-    /// Lets the callers ask, each on a connection of its own.
+    /// Starts the callers, each on a separate connection.
     pub(crate) fn start(address: &str, token: &str, callers: Vec<Caller>) -> Self {
         let answers: Arc<Mutex<Answers>> = Arc::default();
         let mut running = JoinSet::new();
@@ -77,7 +77,7 @@ impl Flood {
         }
     }
 
-    /// Ends it in the middle of whatever it asks; what it was answered.
+    /// Ends the flood during its current requests and returns its responses.
     pub(crate) fn stop(mut self) -> Answers {
         self.callers.abort_all();
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The floods: what a tenant's callers can do worst, each by what it takes from the others.
+//! The floods: the most expensive requests of a tenant's callers, by the resource that they exhaust.
 
 mod bodies;
 mod contention;
@@ -16,7 +16,7 @@ use crate::fairness::work::{catalog, made};
 use crate::fairness::{FLOODS_FROM, Site};
 use crate::http_client::Connection;
 
-/// Which flood.
+/// Kind of flood.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Rows,
@@ -63,8 +63,8 @@ impl Kind {
         }
     }
 
-    /// Makes what the flood needs, and its callers. The log is long enough by then that what the server keeps of its
-    /// end is full.
+    /// Creates the data of the flood, and its callers. The log is by then long enough to fill the server's recent
+    /// events.
     pub(crate) async fn callers(self, site: &Site) -> anyhow::Result<Vec<Caller>> {
         let mut admin = admin(site).await?;
         let procedure = catalog(&mut admin).await?;
@@ -85,7 +85,7 @@ async fn admin(site: &Site) -> anyhow::Result<Connection> {
     Connection::open_from(FLOODS_FROM, &site.server.address, token).await
 }
 
-/// A new order of the tenant that floods; its path.
+/// Creates an order of the flooding tenant and returns its path.
 async fn an_order(admin: &mut Connection, procedure: &str) -> anyhow::Result<String> {
     let id = made(admin, "/imaging/orders", &order(procedure)).await?;
     Ok(format!("/imaging/orders/{id}"))
@@ -96,7 +96,7 @@ fn order(procedure: &str) -> serde_json::Value {
     json!({ "patient_id": patient, "imaging_procedure_id": procedure, "indication": "flood" })
 }
 
-/// Makes so many things of these bodies, several at a time.
+/// Creates a resource for each of these bodies, several concurrently.
 async fn make(
     site: &Site,
     path: &'static str,
@@ -121,7 +121,7 @@ async fn make(
     Ok(())
 }
 
-/// 36 MB of events.
+/// Appends 36 MB of events.
 async fn long_log(site: &Site) -> anyhow::Result<()> {
     let prose = "x".repeat(60_000);
     let template = move |number: usize| {

@@ -1,4 +1,4 @@
-//! Ends a server that takes so much memory that the machine would be in danger.
+//! Kills a server whose memory use endangers the machine.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tokio::time::interval;
 
 use crate::http_client::{Kill, Server};
 
-/// More than any bound allows, in bytes.
+/// Memory at which the server is killed, above every bound, in bytes.
 const MOST_BYTES: u64 = 6_000_000_000;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Looks at a server's memory until it is dropped.
+/// Task that checks a server's memory until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct MemoryGuard {
     _looking: JoinSet<()>,

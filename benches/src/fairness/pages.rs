@@ -1,4 +1,4 @@
-//! Waiting until the server has nothing left to do.
+//! Waiting until the server is idle.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::http_client::Connection;
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How many events the read models are behind, as `/health/ready` says; `None` if the server is not ready.
+/// Returns the lag of the read models in events, from `/health/ready`, or `None` if the server is not ready.
 pub(crate) async fn lag(address: &str) -> anyhow::Result<Option<u64>> {
     let mut connection = Connection::open_from(PROBES_FROM, address, None).await?;
     let ready = connection.get("/health/ready").await?;
@@ -19,7 +19,7 @@ pub(crate) async fn lag(address: &str) -> anyhow::Result<Option<u64>> {
     Ok(body.get("lag").and_then(Value::as_u64))
 }
 
-/// Waits until the read models are not behind; how long that took.
+/// Waits until the read models have no lag, and returns the time that this took.
 pub(crate) async fn quiet(address: &str, limit: Duration) -> anyhow::Result<Duration> {
     let began = Instant::now();
     loop {

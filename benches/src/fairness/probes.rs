@@ -1,5 +1,4 @@
-//! What an operator's monitoring sees: `/health/live`, each probe on a connection of its own, and how
-//! far the read models are behind.
+//! An operator's monitoring: `/health/live`, each probe on a separate connection, and the lag of the read models.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,16 +16,16 @@ const PROBE_EVERY: Duration = Duration::from_millis(50);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// What came of the probes.
+/// Results of the probes.
 #[derive(Debug)]
 pub(crate) struct Probed {
     pub(crate) each: Histogram<u64>,
-    /// Probes that were not answered 200.
+    /// Number of probes that did not return 200.
     pub(crate) failed: u64,
 }
 
 impl Probed {
-    /// One probe after the other is due, whatever became of the one before.
+    /// Sends probes at a fixed rate, regardless of the outcome of earlier ones.
     pub(crate) async fn run(address: String, duration: Duration) -> anyhow::Result<Probed> {
         let began = Instant::now();
         let mut tick = interval(PROBE_EVERY);
@@ -61,18 +60,18 @@ async fn probe(address: String, due: Instant) -> (Duration, bool) {
     (due.elapsed(), is_live)
 }
 
-/// How far the read models are behind, looked at over and over.
+/// Repeated check of the read models' lag.
 #[derive(Debug)]
 pub(crate) struct Watch {
     stop: Arc<AtomicBool>,
     looking: JoinSet<Seen>,
 }
 
-/// What was seen.
+/// Observed values.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) most_lag: u64,
-    /// How often the server said that it is not ready.
+    /// Number of times that the server said that it is not ready.
     pub(crate) not_ready: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What was seen beside one flood, and the bounds that it is held to.
+//! Measurements of one flood, and their bounds.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ const COMMAND_MS: f64 = 100.0;
 const LIST_MS: f64 = 1000.0;
 const HEALTH_MS: f64 = 50.0;
 const LAG_SECS: f64 = 10.0;
-/// What memory may have grown by, afterwards.
+/// Maximum growth of memory after a flood.
 const GROWTH_BYTES: u64 = 64_000_000;
 const GROWTH_PERCENT: u64 = 20;
-/// How many of the wrong answers are printed.
+/// Number of wrong responses that are printed.
 const PRINTED: usize = 5;
 
-/// The server's memory, in bytes.
+/// Resident memory of the server, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
     pub(crate) before: u64,
@@ -28,18 +28,18 @@ pub(crate) struct Memory {
     pub(crate) after: Option<u64>,
 }
 
-/// How much memory a server may have after a flood that had so much before, in bytes.
+/// Returns the memory that a server may have after a flood, in bytes, given its memory before.
 pub(crate) fn allowed(before: u64) -> u64 {
     before + GROWTH_BYTES.max(before / 100 * GROWTH_PERCENT)
 }
 
-/// All of it.
+/// All measurements of one flood.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) worked: Figures,
     pub(crate) health: Probed,
     pub(crate) answers: Answers,
-    /// How long the read models took to follow; `None` if they did not.
+    /// Time that the read models took to catch up; `None` if they did not.
     pub(crate) lag_after: Option<Duration>,
     pub(crate) seen: Seen,
     pub(crate) memory: Memory,
@@ -82,7 +82,7 @@ impl Verdict {
         line("resident memory", &memory);
     }
 
-    /// Holds it to the bounds.
+    /// Compares the measurements with their bounds.
     pub(crate) fn judge(&self, report: &mut BenchReport, name: &str) {
         let p99 = |of: &Histogram<u64>| of.value_at_quantile(0.99) as f64 / 1000.0;
         let mut below = |what: &str, bound: f64, is: f64| {
@@ -106,7 +106,7 @@ impl Verdict {
         below("memory after, MB", allowed, megabytes(self.memory.after));
     }
 
-    /// Holds the most memory of the server to the bound of what it may have afterwards, too.
+    /// Compares the server's peak memory with the bound of its memory after the flood.
     pub(crate) fn judge_peak(&self, report: &mut BenchReport, name: &str) {
         let Memory { before, peak, .. } = self.memory;
         let what = format!("{name}: memory at most, MB");
@@ -114,7 +114,7 @@ impl Verdict {
     }
 }
 
-/// Without a server, more than any bound.
+/// Converts to MB; infinite if the server has ended.
 fn megabytes(bytes: Option<u64>) -> f64 {
     bytes.map_or(f64::INFINITY, |bytes| (bytes / 1_000_000) as f64)
 }
@@ -123,7 +123,7 @@ fn line(what: &str, told: &str) {
     println!("    {what:<28} {told}");
 }
 
-/// A line of latencies, in milliseconds.
+/// Prints a line of latencies, in milliseconds.
 pub(crate) fn latency(what: &str, each: &Histogram<u64>) {
     let [p50, p99, max] = [
         each.value_at_quantile(0.5),

@@ -1,5 +1,5 @@
-//! The tenant that works: cases from the order to the signed report, one after the other whether the one before is
-//! through or not, and the lists between. It knows what it wrote, and compares.
+//! The working tenant: cases from the order to the signed report, started at a fixed rate, and the lists in between. It
+//! knows what it wrote and compares the responses.
 
 mod case;
 mod figures;
@@ -20,22 +20,22 @@ pub(crate) use figures::{Figures, target};
 
 const A_CASE_EVERY: Duration = Duration::from_millis(125);
 
-/// Who orders and takes images.
+/// Roles of the caller that orders and takes images.
 const WARD: [&str; 3] = ["clinician", "technologist", "integration"];
 const READER: [&str; 1] = ["radiologist"];
 
-/// The tenant: its server, its catalog, and an order that it changes again and again.
+/// Working tenant: its server, its catalog, and an order that it changes repeatedly.
 #[derive(Debug)]
 pub(crate) struct Work {
     address: String,
     tenant: Uuid,
     procedure: String,
-    /// The path of the order that every case changes, too.
+    /// Path of the order that every case changes as well.
     pub(crate) ward_order: String,
 }
 
 impl Work {
-    /// Makes the catalog.
+    /// Creates the catalog.
     pub(crate) async fn begin(server: &Server, tenant: Uuid) -> anyhow::Result<Self> {
         let token = Server::token_of(tenant, &["admin"], None)?;
         let mut admin = Connection::open_from(WORKS_FROM, &server.address, Some(&token)).await?;
@@ -52,7 +52,7 @@ impl Work {
         })
     }
 
-    /// Begins cases for so long, and waits for the last of them.
+    /// Starts cases for this time, and waits for the last of them.
     pub(crate) async fn run(self: Arc<Self>, duration: Duration) -> anyhow::Result<Figures> {
         let figures = Arc::new(Mutex::new(Figures::default()));
         let began = Instant::now();
@@ -82,7 +82,7 @@ impl Work {
     }
 }
 
-/// A modality and a procedure; the procedure's id.
+/// Creates a modality and a procedure, and returns the procedure's id.
 pub(crate) async fn catalog(admin: &mut Connection) -> anyhow::Result<String> {
     let modality = json!({ "code": "CT", "name": "Computed tomography" });
     let modality = made(admin, "/imaging/modalities", &modality).await?;
@@ -90,7 +90,7 @@ pub(crate) async fn catalog(admin: &mut Connection) -> anyhow::Result<String> {
     made(admin, "/imaging/procedures", &procedure).await
 }
 
-/// The id of what was created.
+/// Creates a resource and returns its id.
 pub(crate) async fn made(
     connection: &mut Connection,
     path: &str,

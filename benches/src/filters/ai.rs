@@ -1,4 +1,4 @@
-//! AI tasks and their outputs: nearly all are done.
+//! AI tasks and their outputs: nearly all are completed.
 
 use roentgen_domain::ai_model::TaskType;
 use roentgen_domain::ai_task::{OutputType, Status};
@@ -10,9 +10,9 @@ use super::clinical::{mostly, newest_first, text};
 use super::{Choice, List, PAGE_SIZE, id};
 use crate::database::TENANT;
 
-/// An id that no row has.
+/// Id that no row has.
 const NOBODY: Uuid = Uuid::from_u128(u128::MAX);
-/// How many models there are.
+/// Number of models.
 const MODELS: u64 = 5;
 
 pub(super) fn tasks() -> List<ai_tasks::Filters> {

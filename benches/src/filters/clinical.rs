@@ -1,4 +1,4 @@
-//! Orders, studies, worklist items and reports: nine in ten are done with, as in a hospital after some years.
+//! Orders, studies, worklist items and reports: 9 in 10 are completed, as in a hospital after some years.
 
 use roentgen_domain::Timestamp;
 use roentgen_domain::body_part::BodyPart;
@@ -15,12 +15,12 @@ use uuid::Uuid;
 use super::{Choice, List, PAGE_SIZE, id};
 use crate::database::TENANT;
 
-/// When the first row was made; one follows each minute.
+/// Creation time of the first row; one row follows each minute.
 const BEGAN_MS: i64 = 1_500_000_000_000;
 const MINUTE_MS: i64 = 60_000;
-/// How many radiologists there are.
+/// Number of radiologists.
 const RADIOLOGISTS: u64 = 20;
-/// An id that no row has.
+/// Id that no row has.
 const NOBODY: Uuid = Uuid::from_u128(u128::MAX);
 
 fn at(minutes: i64) -> Option<Timestamp> {
@@ -36,7 +36,7 @@ pub(super) fn text(word: impl ToString) -> Value {
     Value::Text(word.to_string())
 }
 
-/// Which of some words a row has: nearly always the first.
+/// Returns `first` for 9 in 10 rows, and one of `others` for the rest.
 pub(super) fn mostly<T: Copy>(number: u64, first: T, others: &[T]) -> T {
     let other = usize::try_from(number / 10).unwrap_or_default() % others.len().max(1);
     match number % 10 {

@@ -51,10 +51,16 @@ impl Drop for PostgresFixture {
 
 impl PostgresFixture {
     pub(super) async fn create() -> Self {
-        let database = Self::empty().await;
-        database.migrate().await.unwrap();
+        let database = Self::untied().await;
         let tied = "INSERT INTO meta VALUES ('master_key_fingerprint', '\\x01')";
         run(&mut database.owner().await, tied).await.unwrap();
+        database
+    }
+
+    /// Creates one with the schema that no master key has opened yet.
+    pub(super) async fn untied() -> Self {
+        let database = Self::empty().await;
+        database.migrate().await.unwrap();
         database
     }
 

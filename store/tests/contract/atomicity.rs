@@ -1,4 +1,4 @@
-//! An append is written as a whole or not at all.
+//! Appends are atomic.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ on_both_engines!(
     what_is_no_append_is_refused,
 );
 
-/// A log with a stream at version 2, a taken claim and a patient who has a key.
+/// Log with a stream at version 2, a reserved key and a patient who has a key.
 struct AtomicityFixture {
     node: ContractNode,
     known: roentgen_domain::ids::StreamId,
@@ -44,7 +44,8 @@ impl AtomicityFixture {
         scene
     }
 
-    /// Three streams, one of them known, an assertion, two claims and a new patient's key.
+    /// Returns an append to three streams, one of them existing, with an expected version, two reservations and a new
+    /// patient's key.
     fn large(&self) -> Append {
         let mut append = append_to_each(&[(stream(), 0), (self.known, 2), (stream(), 0)]);
         append.checks.push(check(stream(), 0));
@@ -118,7 +119,7 @@ impl AppendFault {
         }
     }
 
-    /// Whether this is what the appender says to it.
+    /// Returns whether the appender returns this error for the fault.
     fn is_told_by(self, error: &StoreError) -> bool {
         match self {
             Self::TheKnownStreamIsFurther => {
@@ -137,8 +138,8 @@ impl AppendFault {
     }
 }
 
-/// Each way to fail, in turn. A key is the one thing that may stay, on SQLite: keys are a file of their own, written
-/// first, so that no event is ever sealed under a key that a crash took; the key waits for its patient's next event.
+/// Tries each fault in turn. Only a patient key may remain, on SQLite: keys are in a separate file, which is written
+/// first so that no event is sealed under a key lost in a crash. The patient's next event uses the key.
 async fn whatever_fails_nothing_of_the_append_is_there(bed: &ContractDatabase) {
     let scene = AtomicityFixture::on(bed).await;
     for fault in AppendFault::ALL {
@@ -174,7 +175,7 @@ async fn whatever_fails_nothing_of_the_append_is_there(bed: &ContractDatabase) {
     verified_log(&*scene.node.engine).await;
 }
 
-/// They go out in one call, which the database refuses as a whole.
+/// All appends go to the database in one call, which rejects the call as a whole.
 async fn a_poisoned_append_fails_alone(bed: &ContractDatabase) {
     let faulty = FaultyEngine::wrap(bed.connect().await);
     let node = ContractNode::with_engine(Arc::clone(&faulty) as _).await;
@@ -210,7 +211,7 @@ async fn a_poisoned_append_fails_alone(bed: &ContractDatabase) {
     assert_eq!(verified_log(&*node.engine).await.len(), 1 + 2 * 37);
 }
 
-/// Not a race that was lost, but a program that is wrong: the log would have a hole.
+/// The error is a bug of the caller, not a version conflict: the log would have a gap.
 async fn what_is_no_append_is_refused(bed: &ContractDatabase) {
     let node = bed.node().await;
     let one = stream();

@@ -1,4 +1,4 @@
-//! Appends in the words of the tests.
+//! Builders of appends for the tests.
 
 use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
 use roentgen_store::clock::{fresh_id, now_ms};
@@ -33,7 +33,7 @@ pub(crate) fn event(stream_id: StreamId, version: u64) -> NewEvent {
     }
 }
 
-/// An event that a database must refuse: its payload is no JSON.
+/// Returns an event that a database must reject: its payload is not JSON.
 pub(crate) fn unstorable_event(stream_id: StreamId, version: u64) -> NewEvent {
     NewEvent {
         payload: "{\"n\": ".to_owned(),
@@ -48,7 +48,7 @@ pub(crate) fn check(stream_id: StreamId, expected: u64) -> ExpectedVersion {
     }
 }
 
-/// So many events to one stream that is at `expected`.
+/// Returns an append of `count` events to one stream at version `expected`.
 pub(crate) fn to(stream_id: StreamId, expected: u64, count: u64) -> Append {
     Append {
         checks: vec![check(stream_id, expected)],
@@ -59,7 +59,7 @@ pub(crate) fn to(stream_id: StreamId, expected: u64, count: u64) -> Append {
     }
 }
 
-/// One event to each of these streams, which are at the versions given.
+/// Returns an append of one event to each of these streams at the given versions.
 pub(crate) fn append_to_each(streams: &[(StreamId, u64)]) -> Append {
     Append {
         checks: streams.iter().map(|(id, at)| check(*id, *at)).collect(),
@@ -74,7 +74,7 @@ pub(crate) fn key() -> ReservationKey {
     ReservationKey(key)
 }
 
-/// What a claim on a stream's first version says, for an hour.
+/// Returns the outcome stored with a reservation for a stream's first version, valid for 1 h.
 pub(crate) fn held_by(stream_id: StreamId) -> HeldReservation {
     HeldReservation {
         request_hash: [9; 32],

@@ -1,4 +1,4 @@
-//! An engine that fails and waits when it is told to, over one that does not.
+//! An engine that wraps another one and fails or waits on request.
 
 use std::collections::VecDeque;
 use std::io;
@@ -32,16 +32,16 @@ use uuid::Uuid;
 use crate::builders::{stream, to};
 use crate::harness::ContractNode;
 
-/// How a call's answer is lost.
+/// How the response of a call is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LostResponse {
     /// The call never arrived.
     BeforeTheCall,
-    /// It took effect.
+    /// The call took effect.
     AfterTheCall,
 }
 
-/// A door that callers come to and wait at.
+/// Gate at which callers wait while it is shut.
 #[derive(Debug)]
 pub(crate) struct Gate {
     arrived: Semaphore,
@@ -61,13 +61,13 @@ impl Gate {
         self.open.acquire().await.unwrap().forget();
     }
 
-    /// From now on who comes waits; who came before is forgotten.
+    /// Shuts the gate and forgets earlier arrivals.
     pub(crate) fn shut(&self) {
         self.open.forget_permits(Semaphore::MAX_PERMITS);
         self.arrived.forget_permits(Semaphore::MAX_PERMITS);
     }
 
-    /// Waits until somebody stands before it.
+    /// Waits until a caller has arrived.
     pub(crate) async fn wait_for_waiter(&self) {
         self.arrived.acquire().await.unwrap().forget();
     }
@@ -86,18 +86,18 @@ pub(crate) struct FaultyEngine {
     inner: Arc<dyn Engine>,
     losses: Mutex<VecDeque<Option<LostResponse>>>,
     lost: Semaphore,
-    /// Appends come here first.
+    /// Gate before appends.
     pub(crate) appends: Gate,
-    /// A projection's transactions come here first.
+    /// Gate before a projection's transactions.
     pub(crate) projections: Gate,
-    /// A parked stream's come here first.
+    /// Gate before the transactions of a parked stream's retry.
     pub(crate) replays: Gate,
     moved: Mutex<Vec<bool>>,
-    /// Is not among those that begin, whoever looks.
+    /// Stream that the stream scan leaves out.
     missed: Mutex<Option<StreamId>>,
-    /// A projection's batch with a row of this stream is answered too late.
+    /// Stream whose rows make a projection's batch time out.
     late_for: Mutex<Option<StreamId>>,
-    /// So many of a projection's batches find the connection broken.
+    /// Number of projection batches that still lose their connection.
     hang_ups: AtomicU64,
     heaviest: AtomicUsize,
     failures: AtomicU64,
@@ -121,17 +121,17 @@ impl FaultyEngine {
         })
     }
 
-    /// From now on no answer comes in time to a projection's batch with a row of this stream.
+    /// Makes every projection batch with a row of this stream time out.
     pub(crate) fn be_late_for(&self, stream: StreamId) {
         *self.late_for.lock().unwrap() = Some(stream);
     }
 
-    /// The connection breaks under this many of a projection's batches.
+    /// Breaks the connection of this number of projection batches.
     pub(crate) fn hang_up(&self, times: u64) {
         self.hang_ups.store(times, Ordering::SeqCst);
     }
 
-    /// How many of a projection's batches have failed.
+    /// Returns the number of projection batches that failed.
     pub(crate) fn failures(&self) -> u64 {
         self.failures.load(Ordering::SeqCst)
     }
@@ -149,17 +149,17 @@ impl FaultyEngine {
         hang_up.ok().map(|_| io::ErrorKind::ConnectionReset)
     }
 
-    /// The answer of the next call to append is lost, and the gate is shut for the one after it.
+    /// Loses the response of the next append and shuts the gate for the one after it.
     pub(crate) fn lose(&self, loss: LostResponse) {
         self.losses.lock().unwrap().push_back(Some(loss));
     }
 
-    /// Waits until an answer was lost.
+    /// Waits until a response was lost.
     pub(crate) async fn lost(&self) {
         self.lost.acquire().await.unwrap().forget();
     }
 
-    /// Appends that go out in one call, whose answer may be lost. Returns their answers.
+    /// Sends these appends in one batch, whose response may be lost. Returns their results.
     pub(crate) async fn append_in_one_batch(
         &self,
         node: &ContractNode,
@@ -171,7 +171,7 @@ impl FaultyEngine {
         let waiting = async {
             self.appends.wait_for_waiter().await;
             let queued = join_all(appends.iter().map(|append| node.append(append.clone())));
-            // Polled in order: all are in the queue before the first may go.
+            // Polled in order: all appends are queued before the first may pass.
             tokio::join!(queued, async { self.appends.open() }).0
         };
         let (first, answers) = tokio::join!(node.append(to(stream(), 0, 1)), waiting);
@@ -179,17 +179,17 @@ impl FaultyEngine {
         answers
     }
 
-    /// From now on nobody finds where this stream begins.
+    /// Hides the first event of this stream from the stream scan.
     pub(crate) fn hide_stream_start(&self, stream: StreamId) {
         *self.missed.lock().unwrap() = Some(stream);
     }
 
-    /// Whether each of the projection's transactions so far moved the checkpoint.
+    /// Returns, for each of the projection's transactions, whether it advanced the checkpoint.
     pub(crate) fn moved(&self) -> Vec<bool> {
         self.moved.lock().unwrap().clone()
     }
 
-    /// What the heaviest rows weighed that were looked up at once, in bytes.
+    /// Returns the size of the largest set of rows that one lookup returned, in bytes.
     pub(crate) fn heaviest_rows(&self) -> usize {
         self.heaviest.load(Ordering::SeqCst)
     }

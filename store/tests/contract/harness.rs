@@ -1,4 +1,4 @@
-//! A database a test, nodes over it, and a way past the engine.
+//! One database per test, nodes on it, and direct access past the engine.
 
 use std::fmt::Debug;
 use std::ops::Deref;
@@ -20,17 +20,17 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Sq
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-/// Nothing here takes as long, on the slowest machine.
+/// Longer than any wait in these tests, on the slowest machine.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Which engine.
+/// Database engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EngineKind {
     Sqlite,
     Postgres,
 }
 
-/// Which of SQLite's three files; on PostgreSQL they are one database.
+/// One of SQLite's three files; on PostgreSQL all are in one database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DbFile {
     Log,
@@ -38,7 +38,7 @@ pub(crate) enum DbFile {
     Keys,
 }
 
-/// A migrated database, dropped with this.
+/// Migrated database, dropped with this value.
 #[derive(Debug)]
 pub(crate) struct ContractDatabase {
     pub(crate) kind: EngineKind,
@@ -55,7 +55,7 @@ impl ContractDatabase {
         bed
     }
 
-    /// Without a schema.
+    /// Creates a database without a schema.
     pub(crate) async fn empty(kind: EngineKind) -> Self {
         let bed = Self {
             kind,
@@ -76,7 +76,7 @@ impl ContractDatabase {
         }
     }
 
-    /// A file of the SQLite engine.
+    /// Returns the path of one of SQLite's files.
     pub(crate) fn file(&self, part: DbFile) -> PathBuf {
         self.directory.path().join(match part {
             DbFile::Log => "roentgen.db",
@@ -85,7 +85,7 @@ impl ContractDatabase {
         })
     }
 
-    /// A place for a test's own files.
+    /// Returns a path for a test's additional files.
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -95,25 +95,25 @@ impl ContractDatabase {
         database.connect().await.unwrap()
     }
 
-    /// A node of its own over the database.
+    /// Starts a node on the database.
     pub(crate) async fn node(&self) -> ContractNode {
         ContractNode::with_engine(self.connect().await).await
     }
 
-    /// A connection of the owner, past the engine.
+    /// Opens a connection as the owner, past the engine.
     pub(crate) async fn owner(&self) -> PgConnection {
         assert_eq!(self.kind, EngineKind::Postgres);
         PgConnection::connect(&self.url()).await.unwrap()
     }
 
-    /// A connection to one of SQLite's files, past the engine.
+    /// Opens a connection to one of SQLite's files, past the engine.
     pub(crate) async fn shell(&self, part: DbFile) -> SqliteConnection {
         assert_eq!(self.kind, EngineKind::Sqlite);
         let options = SqliteConnectOptions::new().filename(self.file(part));
         options.connect().await.unwrap()
     }
 
-    /// Runs SQL on the keys past the engine, with what guards them in place. Says why it was refused.
+    /// Runs SQL on the keys past the engine, with the guards in place. Returns the error if it is rejected.
     pub(crate) async fn on_keys(&self, sql: &str) -> Result<u64, sqlx::Error> {
         let sql = AssertSqlSafe(sql.to_owned());
         let done = match self.kind {
@@ -133,7 +133,7 @@ impl ContractDatabase {
         Ok(done)
     }
 
-    /// Takes keys away without a tombstone, past their guards.
+    /// Deletes keys without a tombstone, past their guards.
     pub(crate) async fn lose_keys(&self, condition: &str) {
         let delete = format!("DELETE FROM patient_keys WHERE {condition}");
         match self.kind {
@@ -146,7 +146,7 @@ impl ContractDatabase {
         }
     }
 
-    /// Runs SQL past the engine and its guards, as somebody does who owns the database and means harm.
+    /// Runs SQL past the engine and its guards, as a malicious owner of the database would.
     pub(crate) async fn tamper(&self, sql: &str) {
         match self.kind {
             EngineKind::Sqlite => {
@@ -178,7 +178,7 @@ impl ContractDatabase {
         }
     }
 
-    /// The first column of a statement's rows, which is text.
+    /// Returns the first column of a statement's rows, as text.
     pub(crate) async fn ask(&self, part: DbFile, sql: String) -> Vec<String> {
         let sql = AssertSqlSafe(sql);
         match self.kind {
@@ -214,7 +214,7 @@ impl ContractDatabase {
         }
     }
 
-    /// A table's rows, each as one text, in one order.
+    /// Returns a table's rows, each as one text, in a fixed order.
     async fn table(&self, part: DbFile, table: &str) -> Vec<String> {
         let row = match self.kind {
             EngineKind::Postgres => format!("{table}::text"),
@@ -232,7 +232,7 @@ impl ContractDatabase {
             .await
     }
 
-    /// Everything an append can write.
+    /// Returns everything that an append can write.
     pub(crate) async fn contents(&self) -> Contents {
         Contents {
             events: self.table(DbFile::Log, "events").await,
@@ -244,7 +244,7 @@ impl ContractDatabase {
     }
 }
 
-/// Everything an append can write, row by row.
+/// Everything that an append can write, row by row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) events: Vec<String>,
@@ -258,7 +258,7 @@ fn rows(answer: sqlx::Result<Vec<String>>) -> Vec<String> {
     answer.unwrap()
 }
 
-/// Drops the database, whoever is still connected.
+/// Drops the database, even if clients are still connected.
 impl Drop for ContractDatabase {
     fn drop(&mut self) {
         if self.kind == EngineKind::Sqlite {
@@ -276,13 +276,13 @@ impl Drop for ContractDatabase {
     }
 }
 
-/// The server that tests make databases on.
+/// Returns the URL of the server on which tests create databases.
 pub(crate) fn server() -> String {
     let named = std::env::var("ROENTGEN_TEST_POSTGRES").ok();
     named.unwrap_or_else(|| "postgres://root@127.0.0.1:5432/postgres".to_owned())
 }
 
-/// Another database on the same server.
+/// Returns the URL of another database on the same server.
 fn sibling_url(server: &str, name: &str) -> String {
     let (base, _) = server.rsplit_once('/').unwrap();
     format!("{base}/{name}")
@@ -297,7 +297,7 @@ async fn run_on_server(sql: &str) {
     connection.close().await.unwrap();
 }
 
-/// A node: everything that runs over a database in one process.
+/// Node: all components over a database in one process.
 #[derive(Debug)]
 pub(crate) struct ContractNode {
     store: Store,
@@ -312,7 +312,7 @@ impl Deref for ContractNode {
     }
 }
 
-/// The database, migrated, and nothing over it.
+/// Returns the engine of the migrated database, with no other component.
 pub(crate) async fn opened(bed: &ContractDatabase) -> Arc<dyn Engine> {
     let engine = bed.connect().await;
     engine.migrate().await.unwrap();
@@ -339,14 +339,14 @@ impl ContractNode {
         self.engine.head().await.unwrap().position
     }
 
-    /// Ends as a process does that was asked to.
+    /// Shuts down as a process does on request.
     pub(crate) async fn stop(self) {
         assert!(self.tasks.stop(WAIT_TIMEOUT).await, "a task did not end");
         self.engine.close().await;
     }
 }
 
-/// The log from its beginning.
+/// Reads the whole log.
 pub(crate) async fn whole_log(engine: &dyn Engine) -> Vec<StoredEvent> {
     let mut log: Vec<StoredEvent> = Vec::new();
     loop {
@@ -362,7 +362,7 @@ pub(crate) async fn whole_log(engine: &dyn Engine) -> Vec<StoredEvent> {
     }
 }
 
-/// The log, which is dense, goes forward in time and verifies.
+/// Reads the log and checks that positions have no gaps, times do not decrease and the chain verifies.
 pub(crate) async fn verified_log(engine: &dyn Engine) -> Vec<StoredEvent> {
     let log = whole_log(engine).await;
     assert!(
@@ -384,7 +384,7 @@ pub(crate) async fn verified_log(engine: &dyn Engine) -> Vec<StoredEvent> {
     log
 }
 
-/// Asks until `done`, within a bound, and says what was seen last where it does not come.
+/// Polls until `done`, within [`WAIT_TIMEOUT`]; on timeout the panic shows the last observed value.
 pub(crate) async fn wait_until<T: Debug>(
     what: &str,
     mut ask: impl AsyncFnMut() -> T,

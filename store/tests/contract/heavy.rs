@@ -1,4 +1,4 @@
-//! Rows that are heavy: neither a batch nor a list has more of them at once than its share of memory.
+//! Heavy rows: neither a batch nor a list holds more of them at once than its share of memory.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ on_both_engines!(
 
 const HEAVY: usize = 200 * 1024;
 
-/// Makes so many streams whose rows are heavy.
+/// Creates `count` streams with heavy rows.
 async fn make_heavy(node: &ContractNode, count: usize) -> Vec<StreamId> {
     let streams: Vec<_> = (0..count).map(|_| stream()).collect();
     for id in &streams {

@@ -1,4 +1,4 @@
-//! Patients' keys: what ties them to their log, and what tells a destroyed key from a lost one.
+//! Patient keys: how they are tied to their log, and how a destroyed key differs from a lost one.
 
 use roentgen_domain::ids::PatientId;
 use roentgen_store::StoreError;
@@ -31,7 +31,7 @@ on_sqlite_only!(
     new_keys_beside_a_tied_log_are_refused,
 );
 
-/// The key that wraps whatever the test writes: nobody opens it.
+/// Appends an event with a new patient's key and returns the key; nothing opens its wrapped bytes.
 async fn with_a_key(node: &ContractNode) -> NewPatientKey {
     let key = key_of(patient());
     let mut append = to(stream(), 0, 1);
@@ -114,7 +114,7 @@ async fn tombstone_is_permanent(bed: &ContractDatabase) {
     }
 }
 
-/// On SQLite the keys are committed before the log: a key may wait for its first event, and is listed with that.
+/// On SQLite the keys are committed before the log: a key may wait for its first event and is listed with it.
 async fn key_of_a_refused_append_is_listed_with_the_next_one(bed: &ContractDatabase) {
     let node = bed.node().await;
     let patient = patient();
@@ -244,7 +244,7 @@ async fn wrapped_keys_say_what_wrapped_them(bed: &ContractDatabase) {
     assert_eq!(bed.ask(DbFile::Keys, hex.to_owned()).await, [expected]);
 }
 
-/// What a release before left: nothing that ties the files, and no list of keys.
+/// Restores the state of the previous release: nothing ties the files, and there is no list of keys.
 async fn untie(bed: &ContractDatabase) {
     let untie = "DELETE FROM meta; DELETE FROM key_register;";
     bed.tamper(untie).await;
@@ -253,7 +253,7 @@ async fn untie(bed: &ContractDatabase) {
         .unwrap();
 }
 
-/// Part of an event as a keyring seals it.
+/// Returns part of an event as a keyring seals it.
 async fn sealed(node: &ContractNode) -> NewPatientKey {
     let patient = patient();
     let finding = KeyLookup::Verified;

@@ -1,7 +1,7 @@
-//! Answers that were lost: the append was sent, and nobody knows what became of it.
+//! Lost responses: an append was sent and its outcome is unknown.
 //!
-//! The node asks again with the same event ids. They are fresh and not derived from stream and version: were they
-//! derived, another writer's event at that version would look like one's own.
+//! The node resends the batch with the same event ids. They are random and not derived from stream and version: with
+//! derived ids, another writer's event at that version would look like this node's event.
 
 use std::sync::Arc;
 
@@ -27,14 +27,14 @@ on_postgres_only!(
     a_connection_cut_and_another_writer_in_between_makes_it_a_conflict,
 );
 
-/// A node whose answers can be lost, and one whose are not.
+/// Returns a node whose responses can be lost, and a node without faults.
 async fn nodes(bed: &ContractDatabase) -> (Arc<FaultyEngine>, ContractNode, ContractNode) {
     let faulty = FaultyEngine::wrap(bed.connect().await);
     let node = ContractNode::with_engine(Arc::clone(&faulty) as _).await;
     (faulty, node, bed.node().await)
 }
 
-/// All that an append can carry.
+/// Returns an append with everything that an append can carry.
 fn full() -> Append {
     let one = stream();
     let two = stream();
@@ -56,14 +56,14 @@ async fn an_append_whose_answer_was_lost_is_there_once_and_its_answer_right(
     let asking = faulty.append_in_one_batch(&node, &appends, Some(LostResponse::AfterTheCall));
     let meanwhile = async {
         faulty.lost().await;
-        // The log goes on before the answer is known, also on the streams that were written.
+        // The log grows before the outcome is known, also on the streams that were written.
         let more = to(appends[0].checks[0].stream_id, 1, 1);
         assert_eq!(other.append(more).await.unwrap().position, 7);
         faulty.appends.open();
     };
     let (answers, ()) = tokio::join!(asking, meanwhile);
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-    // The claim alone has no event: it is told a head that it was checked at.
+    // The reservation alone has no event: its receipt has the head at which it was checked.
     assert_eq!([answers[0].position, answers[1].position], [3, 6]);
     let log = verified_log(&*other.engine).await;
     assert_eq!(log.len(), 7);
@@ -73,7 +73,7 @@ async fn an_append_whose_answer_was_lost_is_there_once_and_its_answer_right(
         .map(|event| event.event_id);
     assert!(told.eq(log[1..6].iter().map(|event| event.event_id)));
     assert_eq!(log[1].recorded_at(), answers[0].recorded_at);
-    // What this node hands on in memory has no hole and no double.
+    // The recent events of this node have no gap and no duplicate.
     node.append(to(stream(), 0, 1)).await.unwrap();
     assert_eq!(node.tail.after(7, 10).unwrap()[0].position, 8);
     assert_eq!(node.tail.after(1, 10), None);
@@ -113,9 +113,9 @@ async fn another_writer_in_between_makes_it_a_conflict(bed: &ContractDatabase) {
     assert_eq!(verified_log(&*other.engine).await.len(), 1);
 }
 
-/// The first sending wrote one append and refused the other, whose stream was elsewhere. Its answer lost, the stream
-/// moves to where the other expected it, and now the database meets its payload, which it refuses: the batch goes out
-/// in halves, and each must still find its own.
+/// The first call wrote one append and rejected the other, whose stream was at another version. After the lost response
+/// the stream reaches the version that the second append expects, and the database now rejects its payload: the batch
+/// is resent in halves, and each append must still get its own outcome.
 async fn a_batch_refused_when_it_is_sent_again_keeps_what_was_written(bed: &ContractDatabase) {
     let (faulty, node, other) = nodes(bed).await;
     let awaited = stream();
@@ -143,7 +143,8 @@ async fn a_batch_refused_when_it_is_sent_again_keeps_what_was_written(bed: &Cont
     assert_eq!(verified_log(&*other.engine).await.len(), 4);
 }
 
-/// A node by a wire that can be cut, warm: its append is prepared; and one by a wire of its own.
+/// Returns a node connected through a proxy that can be cut, with its append statement prepared, and a node with a
+/// separate connection.
 async fn wired(bed: &ContractDatabase) -> (PgProxy, ContractNode, ContractNode) {
     let proxy = PgProxy::to(&bed.url()).await;
     let by_wire = DatabaseUrl::parse(&proxy.url(&bed.url())).unwrap();

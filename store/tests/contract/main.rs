@@ -1,7 +1,7 @@
-//! The contract: what every engine promises, through [`Store`](roentgen_store::open::Store) and its appender, on real
-//! databases. Each test runs on SQLite and on PostgreSQL, in a database of its own; those that only one engine can be
-//! asked say so in their name's last part. A PostgreSQL server is needed (`ROENTGEN_TEST_POSTGRES`): without one the
-//! suite fails, it never skips.
+//! The contract tests: what every engine guarantees through [`Store`](roentgen_store::open::Store) and its appender, on
+//! real databases. Each test runs on SQLite and on PostgreSQL, in a separate database; tests of one engine only have
+//! its name as the last part of theirs. The tests need a PostgreSQL server (`ROENTGEN_TEST_POSTGRES`): without one they
+//! fail, they are never skipped.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
-/// Makes `name::sqlite` and `name::postgres` of each `async fn name(bed: &ContractDatabase)`.
+/// Creates `name::sqlite` and `name::postgres` from each `async fn name(bed: &ContractDatabase)`.
 macro_rules! on_both_engines {
     ($($test:ident),+ $(,)?) => {$(
         mod $test {
@@ -28,7 +28,7 @@ macro_rules! on_both_engines {
     )+};
 }
 
-/// Makes `name::sqlite` of each `async fn name(bed: &ContractDatabase)`: faults that only files can have.
+/// Creates `name::sqlite` from each `async fn name(bed: &ContractDatabase)`, for faults of files.
 macro_rules! on_sqlite_only {
     ($($test:ident),+ $(,)?) => {$(
         mod $test {
@@ -40,7 +40,7 @@ macro_rules! on_sqlite_only {
     )+};
 }
 
-/// Makes `name::postgres` of each `async fn name(bed: &ContractDatabase)`: faults that only a server can have.
+/// Creates `name::postgres` from each `async fn name(bed: &ContractDatabase)`, for faults of a server.
 macro_rules! on_postgres_only {
     ($($test:ident),+ $(,)?) => {$(
         mod $test {

@@ -1,4 +1,5 @@
-//! Any trace of appends, against a model that a page can hold: both engines give its verdicts, and so each other's.
+//! Random traces of appends compared with a small model: both engines return the outcomes of the model, and therefore
+//! the same ones.
 
 use std::collections::HashMap;
 
@@ -18,29 +19,29 @@ const CASES: u32 = 24;
 const STREAMS: usize = 5;
 const KEYS: usize = 4;
 
-/// Appends that wait together on one of two nodes.
+/// Appends that wait at the same time on one of two nodes.
 #[derive(Debug, Clone)]
 struct ConcurrentAppends {
     node: usize,
     appends: Vec<PlannedAppend>,
 }
 
-/// An append, before it is known where its streams are.
+/// Append whose streams' versions are not yet known.
 #[derive(Debug, Clone)]
 struct PlannedAppend {
-    /// By stream; `None` leaves it out.
+    /// Writes by stream; `None` leaves the stream out.
     parts: [Option<PlannedWrite>; STREAMS],
-    /// Events of several streams in turn, or stream by stream.
+    /// Whether events of several streams alternate or follow stream by stream.
     in_turn: bool,
-    /// By key: whether it has run out before it is taken; `None` leaves it out.
+    /// By key: whether the reservation is already expired; `None` leaves the key out.
     claims: [Option<bool>; KEYS],
 }
 
 #[derive(Debug, Clone, Copy)]
 struct PlannedWrite {
-    /// 0 asserts only.
+    /// Number of events; 0 has only an expected version.
     events: u64,
-    /// How far beside the truth the expected version is; mostly 0.
+    /// Difference between the expected version and the actual one; mostly 0.
     off: i64,
 }
 
@@ -67,7 +68,7 @@ fn trace() -> impl Strategy<Value = Vec<ConcurrentAppends>> {
     vec(step, 1..12)
 }
 
-/// What the log should do, one append after the other.
+/// Model of the log that applies one append after the other.
 #[derive(Debug, Default)]
 struct LogModel {
     versions: HashMap<StreamId, u64>,
@@ -116,7 +117,7 @@ impl LogModel {
     }
 }
 
-/// Ids are one trace's own, so that traces can share a database.
+/// Ids of one trace, so that traces can share a database.
 struct Names {
     streams: [StreamId; STREAMS],
     keys: [ReservationKey; KEYS],
@@ -132,7 +133,7 @@ impl Names {
         }
     }
 
-    /// The plan as an append, for the streams as the model has them.
+    /// Builds the append from the plan, with the versions of the model.
     fn append(&self, plan: &PlannedAppend, model: &LogModel) -> Append {
         let mut append = Append::default();
         for (stream_id, part) in self.streams.into_iter().zip(plan.parts) {
@@ -162,7 +163,7 @@ impl Names {
         append
     }
 
-    /// The trace's appends, by step, with the model's verdicts.
+    /// Returns the trace's appends by step, with the outcomes of the model.
     fn play(&self, trace: &[ConcurrentAppends]) -> Vec<(usize, Vec<(Append, Verdict)>)> {
         let mut model = LogModel::default();
         let mut planned = |plan: &PlannedAppend| {
@@ -194,9 +195,9 @@ fn verdict(answer: &Result<AppendReceipt, StoreError>) -> Verdict {
     }
 }
 
-/// Appends that clash go one after the other in the order in which they came, so that the verdicts of a step are the
-/// model's; those that do not clash may overtake each other, so that the positions of a step are its alone, without a
-/// hole and each taken once.
+/// Runs the steps and compares. Conflicting appends keep the order in which they were queued, so the outcomes of a step
+/// equal the model's. Appends without a conflict may overtake each other, so the positions of a step are only checked
+/// as a set: without a gap, each used once.
 async fn agree(nodes: &[ContractNode; 2], steps: &[(usize, Vec<(Append, Verdict)>)]) {
     let mut told = HashMap::new();
     for (node, appends) in steps {

@@ -1,4 +1,4 @@
-//! What one node wrote, another one hears of without looking.
+//! Notifications between nodes about appended events.
 
 use crate::builders::{stream, to};
 use crate::harness::ContractDatabase;
@@ -8,7 +8,7 @@ on_postgres_only!(
     a_node_that_could_not_listen_for_a_while_hears_what_was_said_meanwhile,
 );
 
-/// Nothing on these nodes reads the log, so that only the other's word can move what is known of it.
+/// Nothing on these nodes reads the log, so only a notification of the other node can advance the known head.
 async fn notification_wakes_other_node(bed: &ContractDatabase) {
     let one = bed.node().await;
     let other = bed.node().await;
@@ -39,7 +39,7 @@ async fn a_node_that_could_not_listen_for_a_while_hears_what_was_said_meanwhile(
     other.stop().await;
 }
 
-/// Ends every connection of this database that listens.
+/// Ends every listening connection to this database.
 async fn cut_listeners(bed: &ContractDatabase) {
     bed.tamper(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \

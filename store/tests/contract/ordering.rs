@@ -1,4 +1,4 @@
-//! Positions: dense, in commit order, whoever else is in the database.
+//! Positions have no gaps and are in commit order, whatever other transactions are open.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ on_both_engines!(
 );
 on_postgres_only!(partitions_appear_under_load_beside_an_open_transaction);
 
-/// However many events are asked for, a page holds no more than it may, and one event.
+/// Regardless of the requested number of events, a page is limited in bytes, except for its first event.
 async fn a_page_of_heavy_events_ends_early_and_says_where(bed: &ContractDatabase) {
     let node = bed.node().await;
     let weight = MAX_EVENT_BYTES / 2;
@@ -55,7 +55,7 @@ async fn a_page_of_heavy_events_ends_early_and_says_where(bed: &ContractDatabase
     assert!(sizes.len() == 2 && sizes[0] <= full, "{sizes:?}");
 }
 
-/// A transaction that has read the log, and stays open until it is asked what it sees.
+/// Transaction that has read the log and stays open until its view is checked.
 enum Snapshot {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
@@ -98,7 +98,7 @@ impl Snapshot {
     }
 }
 
-/// How long each append took, in the order in which they ended.
+/// Latency of each append, in the order of completion.
 struct Latencies(Vec<(Instant, Duration)>);
 
 impl Latencies {
@@ -115,7 +115,7 @@ impl Latencies {
     }
 }
 
-/// So many writers a node, each with so many appends of one to three events to a stream of its own.
+/// Runs `writers` writers per node, each with `appends` appends of one to three events to a separate stream.
 async fn load(nodes: &[Arc<ContractNode>], writers: u64, appends: u64) -> Latencies {
     let mut running = JoinSet::new();
     for node in nodes {
@@ -139,7 +139,7 @@ async fn load(nodes: &[Arc<ContractNode>], writers: u64, appends: u64) -> Latenc
     Latencies(running.join_all().await.into_iter().flatten().collect())
 }
 
-/// Pages through the log from its beginning until it is told that the writers are done and has seen all.
+/// Reads the log in pages from its start until the writers are done and everything was read.
 async fn follow(engine: Arc<dyn Engine>, done: CancellationToken) -> u64 {
     let mut seen = 0;
     let mut time = i64::MIN;
@@ -174,11 +174,12 @@ async fn follow(engine: Arc<dyn Engine>, done: CancellationToken) -> u64 {
     }
 }
 
-/// 32 writers on each of two nodes. The open transaction is what bloats a head row and stalls whoever orders by
+/// Runs 32 writers on each of two nodes. The open transaction bloats a head row and stalls designs that order by
 /// transaction ids.
 ///
-/// How long an append takes is printed and held to a bound that only a drift without end would break (a head row's, a
-/// plan made on an empty table): the machine is shared and the build a debug one, so that numbers are for `benches/`.
+/// The latency of appends is printed, and limited by a bound that only an unbounded drift would break (dead versions of
+/// a head row, a plan made on an empty table): the machine is shared and the build is a debug build, so performance
+/// figures belong in `benches/`.
 async fn heavy_nothing_is_missed_or_seen_twice_beside_an_open_transaction(bed: &ContractDatabase) {
     let nodes = [Arc::new(bed.node().await), Arc::new(bed.node().await)];
     nodes[0].append(to(stream(), 0, 1)).await.unwrap();
@@ -210,7 +211,7 @@ async fn heavy_nothing_is_missed_or_seen_twice_beside_an_open_transaction(bed: &
     );
 }
 
-/// A batch may be larger than a partition, and both nodes make partitions at once.
+/// A batch may be larger than a partition, and both nodes create partitions concurrently.
 async fn partitions_appear_under_load_beside_an_open_transaction(bed: &ContractDatabase) {
     let small = "INSERT INTO meta VALUES ('partition_size', convert_to('50', 'UTF8'))";
     bed.tamper(small).await;

@@ -1,4 +1,4 @@
-//! Parked streams that are folded again, beside the projector.
+//! Retries of parked streams while the projector runs.
 
 use std::sync::Arc;
 
@@ -31,12 +31,12 @@ fn forgiving(forgives: u64) -> Tally {
     }
 }
 
-/// As a program that can fold such events up to this version of a stream.
+/// Returns the retry service of a program that can fold unfoldable events up to this version of a stream.
 fn parking(engine: &Arc<dyn Engine>, forgives: u64) -> ParkedStreams {
     ParkedStreams::new(Arc::clone(engine), vec![Arc::new(forgiving(forgives))])
 }
 
-/// So many events to a new stream, of which these versions cannot be folded.
+/// Returns an append of `count` events to a new stream, of which these versions cannot be folded.
 fn poisoned(count: u64, versions: &[u64]) -> (StreamId, Append) {
     let stream = stream();
     let mut append = to(stream, 0, count);
@@ -48,7 +48,7 @@ fn poisoned(count: u64, versions: &[u64]) -> (StreamId, Append) {
     (stream, append)
 }
 
-/// Every row is its stream's fold, and nothing is parked.
+/// Checks that every row is the fold of its stream and no stream is parked.
 async fn assert_whole(node: &ContractNode) {
     projected_all(node).await;
     let log = whole_log(&*node.engine).await;
@@ -56,7 +56,7 @@ async fn assert_whole(node: &ContractNode) {
     assert_eq!(node.engine.parked().await.unwrap(), []);
 }
 
-/// A node that projects, over a gate, and a stream that it has parked at its second version.
+/// Returns a projecting node behind a gate, and a stream that is parked at version 2.
 async fn parked_behind_a_gate(
     bed: &ContractDatabase,
 ) -> (Arc<FaultyEngine>, ContractNode, StreamId) {
@@ -132,7 +132,7 @@ async fn is_parked_from_where_it_is_stuck_now(bed: &ContractDatabase) {
     assert_whole(&node).await;
 }
 
-/// The projector has folded a batch without the stream and not written it yet when the stream is let go.
+/// The stream is released after the projector folded a batch without it and before that batch is written.
 async fn projector_restarts_when_parked_stream_is_released(bed: &ContractDatabase) {
     let (gated, node, bad) = parked_behind_a_gate(bed).await;
     let before = gated.moved().len();
@@ -151,7 +151,7 @@ async fn projector_restarts_when_parked_stream_is_released(bed: &ContractDatabas
     );
 }
 
-/// The stream is folded, and goes on and is passed before that is written.
+/// The stream grows and the projector passes it after the retry folded it and before the retry is written.
 async fn a_retry_that_the_projector_was_faster_than_folds_again(bed: &ContractDatabase) {
     let (gated, node, bad) = parked_behind_a_gate(bed).await;
     gated.replays.shut();
@@ -185,7 +185,7 @@ async fn is_let_go_once_whoever_asks(bed: &ContractDatabase) {
     assert_whole(&nodes[0]).await;
 }
 
-/// Writers go on with streams that are parked and let go in turns, on another node than the one that projects.
+/// Writers on the node that does not project extend streams that are parked and released in turn.
 async fn is_whole_where_it_goes_on_meanwhile(bed: &ContractDatabase) {
     let leads = bed.node().await;
     let writes = Arc::new(bed.node().await);

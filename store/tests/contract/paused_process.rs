@@ -1,7 +1,6 @@
-//! A node that stands still in the middle of whatever it was doing: a full disk of swap, a paused virtual machine, an
-//! operator's `kill -STOP`.
+//! A node that is paused at a random moment, as by a full swap disk, a paused virtual machine or `kill -STOP`.
 //!
-//! The node must be a process. It is this binary again, which runs [`a_node_of_its_own`] as nothing but a node.
+//! The node must be a process. It is this binary, which runs only [`a_node_of_its_own`] as a node.
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -20,15 +19,14 @@ use crate::harness::{ContractDatabase, ContractNode, DbFile, verified_log, wait_
 
 on_postgres_only!(heavy_a_stopped_node_stalls_no_other_for_more_than_two_seconds);
 
-/// The database of the node that this process is to be.
+/// Environment variable with the database of the node that this process is to run.
 const NODE: &str = "ROENTGEN_CONTRACT_NODE";
 const WRITERS: usize = 16;
 const STOPS: usize = 40;
 const LONGEST: Duration = Duration::from_secs(2);
 const EVENT_TYPE: &str = "ImagingOrder.Scheduled";
 
-/// No test, unless it is told which database to be a node of: then it appends until its input ends, which it does with
-/// the process that started it.
+/// Not a test unless [`NODE`] is set. Then it appends until its input ends, which happens when the parent process ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_of_its_own() {
     let Ok(url) = std::env::var(NODE) else { return };
@@ -104,8 +102,8 @@ async fn write(node: Arc<ContractNode>, load: Arc<Load>) {
     }
 }
 
-/// Stopped at forty random moments under load, each time until this node has gone on for a while. A node that held the
-/// append lock across a round trip would now and then be stopped while it holds it.
+/// Pauses the other node at 40 random moments under load, each time until this node has appended for a while. A node
+/// that held the append lock across a round trip would sometimes be paused while holding it.
 async fn heavy_a_stopped_node_stalls_no_other_for_more_than_two_seconds(bed: &ContractDatabase) {
     let node = Arc::new(bed.node().await);
     let other = start_a_node(bed);
@@ -124,7 +122,7 @@ async fn heavy_a_stopped_node_stalls_no_other_for_more_than_two_seconds(bed: &Co
     }
     let done = async || load.done.load(Ordering::Relaxed);
     for _ in 0..STOPS {
-        // Not a wait for anything: the random moment.
+        // Not a wait: the random moment is what is tested.
         let moment = u64::try_from(fresh_id().as_u128() % 40_000).unwrap();
         tokio::time::sleep(Duration::from_micros(moment)).await;
         signal(&other, "-STOP").await;

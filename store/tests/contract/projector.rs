@@ -1,4 +1,4 @@
-//! The projector group.
+//! The projector of a group of read models.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ on_both_engines!(
 
 on_postgres_only!(a_table_of_an_earlier_release_is_changed_at_the_start);
 
-/// From both nodes, to streams of each and to some that they share.
+/// Appends from both nodes, to separate streams of each and to some shared streams.
 async fn write_from(nodes: &[Arc<ContractNode>], rounds: u64) {
     let shared: [StreamId; 2] = [stream(), stream()];
     let mut writers = JoinSet::new();
@@ -32,7 +32,7 @@ async fn write_from(nodes: &[Arc<ContractNode>], rounds: u64) {
             let own = stream();
             for round in 0..rounds {
                 node.append(to(own, 2 * round, 2)).await.unwrap();
-                // Somebody wins.
+                // One of the two nodes succeeds.
                 let _ = node.append(to(shared[n % 2], round, 1)).await;
             }
         });
@@ -57,7 +57,7 @@ async fn rows_are_a_fold_of_the_log_whoever_writes_it(bed: &ContractDatabase) {
     assert_eq!(progress.wait_for(head, soon).await, head);
 }
 
-/// What is sealed was compressed, in vain.
+/// The earlier release compressed sealed data, which has no effect.
 async fn a_table_of_an_earlier_release_is_changed_at_the_start(bed: &ContractDatabase) {
     let first = bed.node().await;
     project(&first, "first").await;
@@ -77,7 +77,7 @@ async fn a_table_of_an_earlier_release_is_changed_at_the_start(bed: &ContractDat
     assert_eq!(stored().await, ["e"]);
 }
 
-/// A batch is folded while the one before it is written.
+/// A batch is folded while the one before it is being written.
 async fn a_stream_goes_on_where_the_batch_before_is_not_written_yet(bed: &ContractDatabase) {
     let writer = bed.node().await;
     let long = stream();
@@ -120,8 +120,8 @@ async fn a_leader_that_is_late_with_its_very_first_batch_does_no_harm(bed: &Cont
     a_leader_wakes_up_late(bed, false).await;
 }
 
-/// Both believe that they lead, which a pause can bring about: the first stops with its rows folded and its transaction
-/// not begun, the second goes past it, the first goes on. `begun` where there is a checkpoint by then.
+/// Both nodes believe that they lead, which a pause can cause: the first stops after folding its rows and before its
+/// transaction, the second passes it, and the first resumes. `begun` says whether a checkpoint exists by then.
 async fn a_leader_wakes_up_late(bed: &ContractDatabase, begun: bool) {
     let paused = FaultyEngine::wrap(bed.connect().await);
     let one = ContractNode::with_engine(Arc::clone(&paused) as _).await;

@@ -1,7 +1,7 @@
-//! A wire to PostgreSQL that breaks when it is told to.
+//! A proxy to PostgreSQL that breaks connections on request.
 //!
-//! It knows three things of the protocol: which connection calls `log_append`, where the client sends something on it,
-//! and that an answer which ends in `ReadyForQuery`, idle, says that the statement has committed.
+//! It knows three things of the protocol: which connection calls `log_append`, where the client sends data on it, and
+//! that a response that ends in `ReadyForQuery` (idle) means that the statement has committed.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -12,12 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// Where the next append's connection is cut.
+/// Point at which the connection of the next append is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CutPoint {
-    /// Nothing of it reaches the server.
+    /// The server receives nothing of the append.
     BeforeItIsDelivered,
-    /// The server commits, and its answer reaches nobody.
+    /// The server commits, and its response is lost.
     AfterItIsCommitted,
 }
 
@@ -28,7 +28,7 @@ struct Shared {
     open: Semaphore,
 }
 
-/// The wire. Dropped, it is cut for good.
+/// TCP proxy. Dropping it closes all connections.
 #[derive(Debug)]
 pub(crate) struct PgProxy {
     port: u16,
@@ -40,7 +40,7 @@ const APPEND: &[u8] = b"log_append(";
 const READY_AND_IDLE: &[u8] = b"Z\0\0\0\x05I";
 
 impl PgProxy {
-    /// To the server that `url` names.
+    /// Starts a proxy to the server of `url`.
     pub(crate) async fn to(url: &str) -> Self {
         let server: PgConnectOptions = url.parse().unwrap();
         let server = (server.get_host().to_owned(), server.get_port());
@@ -60,7 +60,7 @@ impl PgProxy {
         }
     }
 
-    /// The same database, by this wire.
+    /// Returns the URL of the same database through the proxy.
     pub(crate) fn url(&self, url: &str) -> String {
         let (start, database) = url.rsplit_once('/').unwrap();
         let user = start
@@ -69,12 +69,12 @@ impl PgProxy {
         format!("{user}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Cuts the next append's connection; who connects after that waits until [`PgProxy::restore`].
+    /// Cuts the connection of the next append; later connections wait until [`PgProxy::restore`].
     pub(crate) fn cut(&self, cut: CutPoint) {
         *self.shared.next.lock().unwrap() = Some(cut);
     }
 
-    /// Waits until so many connections were cut.
+    /// Waits until this number of connections were cut.
     pub(crate) async fn was_cut(&self, times: usize) {
         let mut cuts = self.shared.cuts.subscribe();
         cuts.wait_for(|number| *number >= times).await.unwrap();
@@ -94,7 +94,7 @@ async fn accept(listener: TcpListener, server: (String, u16), shared: Arc<Shared
         wires.spawn(async move {
             let opened = shared.open.acquire().await.map(drop);
             if opened.is_ok() {
-                // Whoever hangs up first, the wire ends.
+                // The proxied connection ends when either side closes it.
                 let _ = wire(client, server, &shared).await;
             }
         });
@@ -116,7 +116,7 @@ async fn wire(
                 if sent.is_empty() {
                     return Ok(());
                 }
-                // Prepared once by its text, called by its name from then on.
+                // The statement is prepared once by its text and called by its name afterwards.
                 let cut = if appends { shared.take() } else { None };
                 appends = appends || sent.windows(APPEND.len()).any(|sent| sent == APPEND);
                 if cut == Some(CutPoint::AfterItIsCommitted) {
@@ -142,7 +142,7 @@ async fn wire(
     }
 }
 
-/// Lets the server have the rest of what the client sends, and the client nothing, until the server is done.
+/// Forwards the rest of the client's data to the server, and nothing back, until the server is done.
 async fn drain_and_drop(client: &mut TcpStream, server: &mut TcpStream) -> std::io::Result<()> {
     let mut rest = vec![0; 64 * 1024];
     let mut answer = Vec::new();
@@ -156,7 +156,7 @@ async fn drain_and_drop(client: &mut TcpStream, server: &mut TcpStream) -> std::
 }
 
 impl Shared {
-    /// The cut that is due, if any; the door is shut with it.
+    /// Takes the pending cut, if any, and blocks new connections.
     fn take(&self) -> Option<CutPoint> {
         let cut = self.next.lock().unwrap().take();
         if cut.is_some() {

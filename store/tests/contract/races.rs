@@ -1,4 +1,4 @@
-//! Several writers, one version.
+//! Concurrent writers of one version.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ on_both_engines!(
 
 const WRITERS: usize = 32;
 
-/// All at once, from these nodes in turn. Returns each one's event id and answer.
+/// Sends the appends concurrently, from these nodes in turn. Returns each event id with its result.
 async fn race(
     nodes: &[Arc<ContractNode>],
     stream_id: StreamId,
@@ -45,8 +45,8 @@ async fn race(
     writers.join_all().await
 }
 
-/// A writer that sees a version taken goes on from the next: five versions in a row are fought for, on one node and on
-/// two, the first of them on a stream that is not there yet.
+/// A writer that loses a version continues from the next: five consecutive versions are contended, on one node and on
+/// two, the first of them on a stream that does not exist yet.
 async fn exactly_one_of_many_appends_to_one_version_wins(bed: &ContractDatabase) {
     let one = Arc::new(bed.node().await);
     let two = Arc::new(bed.node().await);
@@ -90,7 +90,7 @@ async fn exactly_one_of_many_appends_to_one_version_wins(bed: &ContractDatabase)
     assert_eq!(verified_log(&*two.engine).await.len(), 10);
 }
 
-/// Other streams, a claim, and two events to a stream that is elsewhere.
+/// Returns an append to other streams, with a reservation, and two events to a stream at another version.
 fn losing_append(fought_for: StreamId, expected: u64) -> Append {
     let mut loser = to(stream(), 0, 3);
     let late = to(fought_for, expected, 2);
@@ -100,8 +100,8 @@ fn losing_append(fought_for: StreamId, expected: u64) -> Append {
     loser
 }
 
-/// The loser carries all that an append can: other streams, a claim. Its patient key is left out: SQLite keeps keys in
-/// a file of their own, and stores them first (see `whole::`).
+/// The losing append carries everything that an append can, except a patient key: SQLite stores keys first, in a
+/// separate file (see `atomicity`).
 async fn a_lost_race_leaves_no_trace_and_costs_no_position(bed: &ContractDatabase) {
     let one = bed.node().await;
     let two = bed.node().await;
@@ -126,7 +126,7 @@ async fn a_lost_race_leaves_no_trace_and_costs_no_position(bed: &ContractDatabas
     verified_log(&*one.engine).await;
 }
 
-/// One call decides on all of them, and writes for some.
+/// One call decides all of the appends and writes some of them.
 async fn losers_in_one_call_with_winners_leave_no_trace_either(bed: &ContractDatabase) {
     let faulty = FaultyEngine::wrap(bed.connect().await);
     let node = ContractNode::with_engine(Arc::clone(&faulty) as _).await;
@@ -147,7 +147,7 @@ async fn losers_in_one_call_with_winners_leave_no_trace_either(bed: &ContractDat
         .collect();
     assert_eq!(told, [None, Some(6), None, Some(8)]);
     let after = bed.contents().await;
-    // One event and stream more: that of the append the others waited behind.
+    // One event and one stream more: those of the append that the others waited behind.
     assert_eq!(after.events.len(), before.events.len() + 4);
     assert_eq!(after.streams.len(), before.streams.len() + 3);
     assert!(
@@ -160,7 +160,8 @@ async fn losers_in_one_call_with_winners_leave_no_trace_either(bed: &ContractDat
     verified_log(&*node.engine).await;
 }
 
-/// Nobody waits for an answer before the next: the appender alone keeps the order, with other streams in between.
+/// No writer waits for a response before its next append: the appender alone preserves the order, with other streams in
+/// between.
 async fn appends_queued_in_order_come_out_in_order(bed: &ContractDatabase) {
     const VERSIONS: u64 = 60;
     let node = bed.node().await;
@@ -190,7 +191,7 @@ async fn appends_queued_in_order_come_out_in_order(bed: &ContractDatabase) {
     verified_log(&*node.engine).await;
 }
 
-/// Two nodes, some appends of which lose: what is in the log is what was acknowledged, no more and no less.
+/// On two nodes, with some losing appends, the log contains exactly what was acknowledged.
 async fn an_acknowledged_append_stands_once_where_it_was_told(bed: &ContractDatabase) {
     let nodes = [Arc::new(bed.node().await), Arc::new(bed.node().await)];
     let shared = stream();

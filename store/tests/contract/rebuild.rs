@@ -1,4 +1,4 @@
-//! Read models that are filled again beside those that are read.
+//! Rebuilds of read models while the live tables are read.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ async fn reaches(engine: &dyn Engine, name: &str, state: GenerationState) {
     wait_until(name, found, |value| value.as_ref() == Some(&state)).await;
 }
 
-/// Writers that go on until they are told not to.
+/// Starts writers that run until they are cancelled.
 fn writers(node: &Arc<ContractNode>) -> (CancellationToken, JoinSet<()>) {
     let enough = CancellationToken::new();
     let mut writers = JoinSet::new();
@@ -71,7 +71,7 @@ fn writers(node: &Arc<ContractNode>) -> (CancellationToken, JoinSet<()>) {
     (enough, writers)
 }
 
-/// As somebody finds them who has not read before.
+/// Compares the rows with the log through a new connection.
 async fn assert_rows_are_the_log(bed: &ContractDatabase, node: &ContractNode) {
     projected_all(node).await;
     let log = whole_log(&*node.engine).await;
@@ -87,7 +87,7 @@ async fn some_streams(node: &ContractNode) -> Vec<StreamId> {
     streams
 }
 
-/// A node that projects, and what may be asked of it.
+/// Returns a projecting node and its rebuild service.
 async fn projecting(bed: &ContractDatabase) -> (Arc<ContractNode>, RebuildService) {
     let node = Arc::new(bed.node().await);
     let (rebuilding, _, _) = project_as(&node, "", Tally::SOUND).await;
@@ -159,7 +159,7 @@ async fn is_given_up_without_a_trace(bed: &ContractDatabase) {
     assert_rows_are_the_log(bed, &node).await;
 }
 
-/// As a projector does that knows nothing of the rebuild when the log goes on.
+/// A projector that does not know of the rebuild continues from the retired generation.
 async fn is_moved_by_nobody_who_believes_in_the_one_before(bed: &ContractDatabase) {
     let (node, rebuilding) = projecting(bed).await;
     node.append(to(stream(), 0, 2)).await.unwrap();
@@ -202,7 +202,7 @@ async fn goes_on_where_another_node_stopped(bed: &ContractDatabase) {
     let made = generation(&*engine, "tally_v1_g2").await.unwrap();
     assert_eq!(made.state, GenerationState::Filling { upto: 135 });
     assert!(made.checkpoint.position > 0, "{made:?}");
-    // It is filled no further than to where the log ended when it was asked for; what came since is caught up with.
+    // The backfill ends at the head of the log at the time of the request; later events are caught up afterwards.
     for id in [streams[0], streams[8], stream()] {
         let expected = if streams.contains(&id) { 15 } else { 0 };
         one.append(to(id, expected, 2)).await.unwrap();
@@ -245,7 +245,7 @@ async fn catches_up_no_longer_than_its_node_goes_on(bed: &ContractDatabase) {
     assert_rows_are_the_log(bed, &two).await;
 }
 
-/// More than is held in memory at once, of streams that go on long after they began.
+/// Appends more than fits in memory at once, in streams that grow long after their first event.
 async fn large_streams(node: &ContractNode) -> Vec<StreamId> {
     let streams: Vec<StreamId> = (0..9).map(|_| stream()).collect();
     for round in 0..15 {

@@ -1,4 +1,4 @@
-//! Rows that the database refuses: their stream is parked, and the others go on.
+//! Rows that the database rejects: their stream is parked, and the others continue.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ on_both_engines!(
     a_rebuild_ends_by_name_at_a_refused_row,
 );
 
-/// From now on the database refuses the rows of these streams.
+/// Makes the database reject the rows of these streams.
 async fn refuse(bed: &ContractDatabase, streams: &[StreamId]) {
     let ids: Vec<String> = streams.iter().map(|stream| id(bed, *stream)).collect();
     let ids = ids.join(", ");
@@ -76,7 +76,7 @@ async fn by_hand(bed: &ContractDatabase, sql: &str) {
     bed.run(DbFile::Read, sql).await;
 }
 
-/// A node that projects, with a stream of which a row is written.
+/// Returns a projecting node, and a stream with a written row.
 async fn projecting(bed: &ContractDatabase) -> (ContractNode, StreamId) {
     let node = bed.node().await;
     project(&node, "leader").await;
@@ -95,7 +95,7 @@ fn parking(node: &ContractNode) -> ParkedStreams {
     ParkedStreams::new(Arc::clone(&node.engine), vec![Arc::new(Tally::SOUND)])
 }
 
-/// Writes to the stream between others, all in one go.
+/// Appends to the stream and to others around it, in one batch.
 async fn append_around(node: &ContractNode, bad: StreamId, version: u64) -> Vec<StreamId> {
     let others: Vec<StreamId> = (0..6).map(|_| stream()).collect();
     let mut all = to(bad, version, 2);
@@ -109,7 +109,7 @@ async fn append_around(node: &ContractNode, bad: StreamId, version: u64) -> Vec<
     others
 }
 
-/// The rows of all streams but these are what the log makes.
+/// Checks that the rows of all other streams equal the log.
 async fn assert_others_whole(node: &ContractNode, bad: &[StreamId]) {
     let mut log = whole_log(&*node.engine).await;
     log.retain(|event| !bad.contains(&event.stream_id));
@@ -206,7 +206,7 @@ async fn a_missing_table_parks_nobody(bed: &ContractDatabase) {
     assert_others_whole(&node, &[]).await;
 }
 
-/// A node over an engine that answers too late to a batch with a row of this stream.
+/// Returns a node over an engine that times out on a batch with a row of this stream.
 async fn slow_for(bed: &ContractDatabase, slow: StreamId) -> (Arc<FaultyEngine>, ContractNode) {
     let faulty = FaultyEngine::wrap(bed.connect().await);
     let node = ContractNode::with_engine(Arc::clone(&faulty) as _).await;

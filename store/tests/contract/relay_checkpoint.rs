@@ -1,4 +1,4 @@
-//! How far a relay is.
+//! The relay's checkpoint.
 
 use roentgen_store::relay_checkpoint::RelayCheckpoint;
 

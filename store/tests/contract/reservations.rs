@@ -1,4 +1,4 @@
-//! Unique keys.
+//! Reservations of unique keys.
 
 use roentgen_store::clock::now_ms;
 use roentgen_store::error::StoreError;
@@ -60,7 +60,7 @@ async fn one_of_two_nodes_takes_a_key_and_the_other_is_told_its_answer(bed: &Con
     assert_eq!(verified_log(&*one.engine).await.len(), 10);
 }
 
-/// Time is an argument of claims and of look-ups, so that nobody has to wait for it.
+/// Time is an argument of reservations and lookups, so the test does not have to wait.
 async fn a_key_that_ran_out_is_free_and_a_forgotten_one_too(bed: &ContractDatabase) {
     let node = bed.node().await;
     let key = key();

@@ -1,4 +1,4 @@
-//! Copies of the database, brought back.
+//! Restored copies of the database.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,7 +22,7 @@ on_both_engines!(
 
 const PARTS: [DbFile; 3] = [DbFile::Log, DbFile::Read, DbFile::Keys];
 
-/// A program of PostgreSQL's, from the path or from where Debian keeps them.
+/// Returns a program of PostgreSQL, from `PATH` or from Debian's directory.
 fn postgres_program(name: &str) -> Command {
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -43,7 +43,7 @@ fn run(command: &mut Command) {
     assert!(done.status.success(), "{command:?}: {told}");
 }
 
-/// What `pg_dump` writes, or a file of SQLite's that `VACUUM INTO` writes, each beside writers.
+/// Writes the output of `pg_dump`, or a SQLite file through `VACUUM INTO`, while writers run.
 async fn back_up(bed: &ContractDatabase, part: DbFile, to: &Path) {
     match bed.kind {
         EngineKind::Sqlite => {
@@ -91,7 +91,7 @@ async fn some_appends(node: &ContractNode) {
     }
 }
 
-/// Taken while the node writes.
+/// The copy is taken while the node writes.
 async fn a_copy_goes_on_densely_where_it_was_taken(bed: &ContractDatabase) {
     let node = bed.node().await;
     let known = stream();
@@ -102,7 +102,7 @@ async fn a_copy_goes_on_densely_where_it_was_taken(bed: &ContractDatabase) {
     first.patient_keys = vec![key_of(keyed)];
     node.append(first).await.unwrap();
     let copies = async {
-        // SQLite's keys last: the copy of the log has no event without its key.
+        // SQLite's keys are copied last: the copy of the log has no event without its key.
         let parts: &[DbFile] = match bed.kind {
             EngineKind::Sqlite => &[DbFile::Read, DbFile::Log, DbFile::Keys],
             EngineKind::Postgres => &[DbFile::Log],
@@ -156,8 +156,8 @@ async fn a_copy_goes_on_densely_where_it_was_taken(bed: &ContractDatabase) {
     assert_eq!(verified_log(&*node.engine).await.len() as u64, head + 4);
 }
 
-/// The log from yesterday under the read models of today: to go on from their checkpoint would skip what is written
-/// next, silently and for ever.
+/// An old log under newer read models: resuming from their checkpoint would silently skip the events that are written
+/// next.
 async fn read_models_ahead_of_the_log_are_refused_by_name(bed: &ContractDatabase) {
     let node = bed.node().await;
     some_appends(&node).await;

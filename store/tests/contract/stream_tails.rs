@@ -1,4 +1,4 @@
-//! What streams have after their first events: how read models are filled.
+//! Remaining events of streams after their first events, as rebuilds read them.
 
 use roentgen_store::engine::MAX_PAGE_BYTES;
 use roentgen_store::log::{LogFilter, StoredEvent};

@@ -1,4 +1,4 @@
-//! Durable subscriptions and what they remember.
+//! Durable subscriptions and policy memory.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The smallest read model that shows whether events were folded once, all, and in order.
+//! The smallest read model that shows whether all events were folded, once and in order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,19 +34,19 @@ const SHAPE: ReadModel = ReadModel {
     }],
 };
 
-/// Folds events that cannot be folded all the same, up to and with this version of a stream: as a release does that has
-/// learnt to.
+/// Projection that can fold unfoldable events up to and including version `forgives` of a stream, as a later release
+/// would.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// Its shape.
+    /// Schema.
     pub(crate) model: &'static ReadModel,
     pub(crate) forgives: u64,
-    /// Does not go on from a row as from the events that made it.
+    /// Whether a fold that continues from a row differs from a fold of all events.
     pub(crate) forgets: bool,
 }
 
 impl Tally {
-    /// That folds all that can be folded.
+    /// Projection that folds only foldable events.
     pub(crate) const SOUND: Self = Self {
         model: &TALLY,
         forgives: 0,
@@ -54,7 +54,7 @@ impl Tally {
     };
 }
 
-/// The next release's shape.
+/// Schema of the next release.
 pub(crate) static NEXT_TALLY: ReadModel = ReadModel {
     version: 2,
     ..SHAPE
@@ -62,7 +62,7 @@ pub(crate) static NEXT_TALLY: ReadModel = ReadModel {
 
 const UNFOLDABLE: &str = "Unfoldable";
 
-/// The same event, of a kind that the projection cannot fold.
+/// Returns the event with a type that the projection cannot fold.
 pub(crate) fn unfoldable(event: NewEvent) -> NewEvent {
     NewEvent {
         event_type: UNFOLDABLE,
@@ -100,7 +100,8 @@ impl SingleRowProjection for Tally {
     }
 }
 
-/// Each document covers the one before, so that an event left out, folded twice or out of order is seen for ever.
+/// Folds an event into a row. Each document digests the one before, so an event that is left out, folded twice or out
+/// of order stays visible.
 fn after(row: Option<Row>, event: &StoredEvent) -> Row {
     let before = row.map(|row| row.document).unwrap_or_default();
     let digest = hex(&sha256(format!("{before}{}", event.payload).as_bytes()));
@@ -116,7 +117,7 @@ fn after(row: Option<Row>, event: &StoredEvent) -> Row {
     }
 }
 
-/// The rows as the log says, folded one event after the other.
+/// Returns the rows according to the log, folded event by event.
 pub(crate) fn folded(log: &[StoredEvent]) -> BTreeMap<Uuid, Row> {
     let mut rows = BTreeMap::new();
     for event in log {
@@ -127,12 +128,12 @@ pub(crate) fn folded(log: &[StoredEvent]) -> BTreeMap<Uuid, Row> {
     rows
 }
 
-/// The rows as they stand, of the streams in `log`.
+/// Returns the stored rows of the streams in `log`.
 pub(crate) async fn rows(engine: &dyn Engine, log: &[StoredEvent]) -> BTreeMap<Uuid, Row> {
     rows_of(engine, &TALLY, log).await
 }
 
-/// The same, of this shape.
+/// Returns the stored rows of the streams in `log`, for this schema.
 pub(crate) async fn rows_of(
     engine: &dyn Engine,
     model: &'static ReadModel,
@@ -148,7 +149,7 @@ pub(crate) async fn rows_of(
     rows.into_iter().map(|row| (row.id, row)).collect()
 }
 
-/// Starts the node's projector, which leads while it holds the lease; `scope` tells it from those of other nodes.
+/// Starts the node's projector, which leads while it holds the lease; `scope` separates it from those of other nodes.
 pub(crate) async fn project(
     node: &ContractNode,
     scope: &'static str,
@@ -157,7 +158,7 @@ pub(crate) async fn project(
     (progress, leadership)
 }
 
-/// The same, as a program that folds so.
+/// Starts the node's projector with this projection.
 pub(crate) async fn project_as(
     node: &ContractNode,
     scope: &'static str,
@@ -174,7 +175,7 @@ pub(crate) async fn project_as(
     (rebuilding, started.unwrap(), leadership)
 }
 
-/// How far the generation that is read is.
+/// Returns the checkpoint of the live generation.
 pub(crate) async fn checkpoint(engine: &dyn Engine) -> Checkpoint {
     let generations = engine.generations().await.unwrap();
     let live = generations
@@ -183,7 +184,7 @@ pub(crate) async fn checkpoint(engine: &dyn Engine) -> Checkpoint {
     live.map_or(Checkpoint::START, |generation| generation.checkpoint)
 }
 
-/// Waits until the generation that is read shows the whole log.
+/// Waits until the live generation has reached the head of the log.
 pub(crate) async fn projected_all(node: &ContractNode) {
     let head = node.engine.head().await.unwrap();
     let there = Checkpoint {

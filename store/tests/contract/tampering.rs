@@ -1,4 +1,4 @@
-//! A log that somebody was at, past the program and the database's guards.
+//! A log that was tampered with, past the program and the database's guards.
 
 use roentgen_domain::ids::StreamId;
 use roentgen_store::chain::{Digest, hex, link};
@@ -19,7 +19,7 @@ on_both_engines!(
 const COLUMNS: &str = "tenant, stream_type, stream_id, version, event_id, type, schema_version, \
                        recorded_at, payload, sealed, metadata, leaf, hash";
 
-/// Two streams, seven events: 1 to 3 and 6 of the one, 4, 5 and 7 of the other.
+/// Appends seven events to two streams: 1 to 3 and 6 to the first, 4, 5 and 7 to the second.
 async fn seven(node: &ContractNode) -> [StreamId; 2] {
     let one = stream();
     let two = stream();
@@ -43,7 +43,7 @@ fn bytes(kind: EngineKind, bytes: &[u8]) -> String {
     }
 }
 
-/// Writes these events over what stands at their positions, as if they followed `after`.
+/// Returns SQL that overwrites the rows at these events' positions as if they followed `after`.
 fn forged(kind: EngineKind, after: Digest, events: &[StoredEvent]) -> String {
     let mut last = after;
     let mut sql = String::new();
@@ -62,7 +62,7 @@ fn forged(kind: EngineKind, after: Digest, events: &[StoredEvent]) -> String {
     sql
 }
 
-/// The last event again, one further.
+/// Returns SQL that inserts the last event again at the next position and version.
 fn once_more() -> String {
     let next = COLUMNS.replacen(" version,", " version + 1,", 1);
     format!(
@@ -74,7 +74,7 @@ fn moved(from: u64, to: u64) -> String {
     format!("UPDATE events SET position = {to} WHERE position = {from};")
 }
 
-/// What somebody does, as SQL, and the first position that is not what it was.
+/// Name of the change, its SQL, and the first position that verification must report.
 type Tampering = (&'static str, String, u64);
 
 fn alterations(kind: EngineKind, log: &[StoredEvent]) -> Vec<Tampering> {
@@ -130,7 +130,7 @@ fn removals() -> Vec<Tampering> {
     ]
 }
 
-/// A forger who links what he writes has only moved the break to the event behind it.
+/// A forger who recomputes the hashes only moves the break to the next event.
 fn forgeries(kind: EngineKind, log: &[StoredEvent]) -> Vec<Tampering> {
     let other = |at: usize| StoredEvent {
         payload: r#"{"n": "forged"}"#.to_owned(),
@@ -173,8 +173,8 @@ async fn verify_names_the_first_position_that_was_tampered_with(bed: &ContractDa
     }
 }
 
-/// The chain has no secret: who may write all of it can link all of it anew, or take the end away with all that counts
-/// it. It holds against whoever has kept a link outside, as every checkpoint has.
+/// The chain has no secret: a writer with full access can relink all of it, or remove its end and all counters. Every
+/// stored checkpoint holds a chain hash and reveals this.
 async fn whoever_remembers_a_link_notices_a_log_that_was_rewritten_to_its_end(
     bed: &ContractDatabase,
 ) {

@@ -1,4 +1,4 @@
-//! Bodies that are made to cost more than they weigh, and what is kept of a client's own JSON.
+//! Bodies that cost more than their length suggests, and what is stored of a client's free-form JSON.
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
@@ -20,12 +20,12 @@ on_both_engines!(
 
 const ORDERS: &str = "/imaging/orders";
 const SYNC: &str = "/pacs/studies/sync";
-/// How many clients send the worst bodies at once.
+/// Number of clients that send the most expensive bodies concurrently.
 const CLIENTS: usize = 4;
-/// How much more memory the server may have afterwards, in bytes.
+/// Maximum growth of the server's memory, in bytes.
 const GROWN: u64 = 64 << 20;
 
-/// An array of a part that is repeated, of about so many bytes.
+/// Returns an array of a repeated element, of about this number of bytes.
 fn many(part: &str, bytes: usize) -> String {
     format!(
         "[{}{part}]",
@@ -33,7 +33,7 @@ fn many(part: &str, bytes: usize) -> String {
     )
 }
 
-/// Bodies as long as their routes take them, and as heavy as they can be for that.
+/// Returns bodies of the maximum length of their routes, with the most expensive contents.
 fn worst() -> Vec<(&'static str, String)> {
     let long = 8_000_000;
     let usual = 500_000;
@@ -127,7 +127,7 @@ async fn a_list_past_its_bound_is_refused_where_it_stands(engine: EngineKind) ->
     Ok(())
 }
 
-/// Digits that no double holds, and forms that none prints.
+/// Numbers that no double represents, and notations that no serializer prints.
 const DIGITS: &str =
     r#"{"a":123456789012345678901234567890,"b":1.50,"c":[0.1234567890123456789012345,-0,1E+2]}"#;
 

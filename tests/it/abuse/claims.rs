@@ -1,4 +1,4 @@
-//! A case is claimed and released for ever: its stream ends at its bound, and the case goes on.
+//! Endless claims and releases of a case: its stream ends at its bound, and the case can still be completed.
 
 use anyhow::{Result, ensure};
 use roentgen_api::problem::ProblemCode;
@@ -28,7 +28,7 @@ async fn a_study(house: &TestApp) -> Result<(Uuid, Value)> {
     Ok((study.text_at("/id").parse()?, study.json()))
 }
 
-/// A change that can be made for ever.
+/// Returns a change that can be repeated without limit.
 fn edit(study: StudyId) -> Event {
     Event::Updated(Box::new(Updated {
         worklist_item_id: WorklistItemId::derive(study),

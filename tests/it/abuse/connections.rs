@@ -1,4 +1,4 @@
-//! Connections that cost their client nothing: silent ones, and more of them than there are places.
+//! Connections that cost their client nothing: silent ones, and more of them than the server has slots.
 
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -17,7 +17,7 @@ use crate::test_app::TestApp;
 
 const POST: &str = "POST /imaging/orders HTTP/1.1\r\nhost: localhost\r\n";
 
-/// Where clients stop, and what they have sent by then.
+/// Returns the points at which clients stop, and the bytes sent until then.
 fn stops() -> Vec<(&'static str, Vec<u8>)> {
     let h2 = |more: &[u8]| [frames::begin(65_535).as_slice(), more].concat();
     let post = frames::headers("POST", "/imaging/orders", &[]);
@@ -110,7 +110,7 @@ async fn a_body_whose_client_stops_is_answered_408() -> Result<()> {
     Ok(())
 }
 
-/// How many descriptors a server has, and how many of its connections leave none for a place.
+/// File descriptors of a server, and the number of connections that leaves none for a further slot.
 const DESCRIPTORS: u32 = 512;
 const PLACES: usize = 256;
 
@@ -138,7 +138,7 @@ async fn health_is_answered_while_all_places_are_held() -> Result<()> {
             assert!(answered, "{} of {held} are served", readers.len());
             readers.push(reader);
         }
-        // More than the reserve has, and its oldest make room.
+        // More than the reserve: its oldest connections are closed to make room.
         let mut silent = Vec::new();
         for _ in 0..200 {
             silent.push(Raw::send(&server.base, b"GET /hea").await?);
@@ -205,7 +205,7 @@ async fn silent_connections_from_many_addresses_make_room() -> Result<()> {
     Ok(())
 }
 
-/// More than the kernel keeps for a server that asks for no more than usual.
+/// More than the kernel queues for a server with the default backlog.
 const BURST: usize = 1000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -245,7 +245,7 @@ async fn a_server_says_how_many_connections_its_descriptors_leave_room_for() -> 
     Ok(())
 }
 
-/// How many connections somebody opens who sends nothing.
+/// Number of connections opened by a client that sends nothing.
 const SILENT: usize = 10_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

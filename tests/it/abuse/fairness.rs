@@ -1,4 +1,4 @@
-//! One tenant floods, another works: it is served as if it were alone, but for the turns that they share.
+//! One tenant floods the server, and another one is served as if it were alone, except for the shared turns.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,20 +17,20 @@ on_both_engines!(
     waiting_readers_of_one_tenant_leave_places_for_another,
 );
 
-/// Callers of the tenant that floods.
+/// Number of callers of the flooding tenant.
 const FLOOD: usize = 200;
 const ROUNDS: usize = 8;
 const STARTED_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the flood asks, over and over.
+/// Repeated requests of the flood.
 #[derive(Debug, Clone)]
 struct Flood {
     client: TestClient,
-    /// Another tenant's order.
+    /// Order of another tenant.
     foreign: String,
-    /// An order of its own, with a long history.
+    /// Order of the flooding tenant, with a long history.
     own: String,
-    /// Where the log ended when it began.
+    /// Head of the log when the flood started.
     head: u64,
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
@@ -83,7 +83,7 @@ async fn tenant_is_served_while_another_floods(engine: EngineKind) -> Result<()>
     for _ in 0..ROUNDS {
         works(&house).await?;
     }
-    // The flood is served, too: a share is no ban.
+    // The flood is served as well: a share is not a ban.
     let so_far = flood.answered.load(Ordering::Relaxed);
     flood.is_answered_after(so_far).await?;
     flood.stop.store(true, Ordering::Relaxed);
@@ -102,7 +102,7 @@ impl Flood {
     }
 }
 
-/// A catalog and an order of the tenant that floods.
+/// Creates a catalog and an order of the flooding tenant.
 async fn begun(client: &TestClient) -> Result<String> {
     let procedure = create_catalog(client).await?;
     let modality = client.get("/imaging/modalities").await?.ids();
@@ -124,8 +124,8 @@ async fn begun(client: &TestClient) -> Result<String> {
     Ok(place)
 }
 
-/// An ordinary piece of work: all of it succeeds, and reads what was written. On a busy machine a command may come to
-/// its deadline, which a client repeats.
+/// Creates, changes and reads an order; all requests succeed and reads return what was written. On a busy machine a
+/// command may reach its deadline, and the client retries it.
 async fn works(house: &TestApp) -> Result<()> {
     let client = house.client.repeating();
     let patient = fresh();

@@ -1,5 +1,5 @@
-//! What a caller adds to a resource for ever: a stream's open bytes and what a resource shows end at their bounds, and
-//! what was there is read as before.
+//! Unlimited growth of a resource: the unencrypted bytes of a stream and the content of a resource are bounded, and
+//! existing content is still readable at the bound.
 
 use anyhow::{Result, ensure};
 use roentgen_api::problem::ProblemCode;
@@ -19,7 +19,7 @@ on_both_engines!(
 
 const LARGE: usize = 60_000;
 
-/// Asks until it is refused, and returns how often it was not.
+/// Sends requests until one is rejected, and returns the number of accepted ones.
 async fn until_refused(
     status: u16,
     bound: u64,
@@ -56,7 +56,7 @@ async fn changes_in_the_open_end_at_the_bound_of_bytes(engine: EngineKind) -> Re
     Ok(())
 }
 
-/// A row is written anew with each addendum.
+/// The row is rewritten with each addendum.
 async fn addenda_end_where_the_report_would_show_too_much(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let report = a_report(&house).await?;

@@ -1,5 +1,5 @@
-//! A patient's key that is gone without a tombstone: unreadable, an error, not ready; never an erasure, and nothing is
-//! sealed under a second key.
+//! A patient key that was deleted without a tombstone: PHI is unreadable and not erased, an error is reported, the
+//! server is not ready, and nothing is sealed under a second key.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ on_both_engines!(
     all_keys_lost_is_refused_at_start,
 );
 
-/// A cached key outlives its row for up to 5 s, and a state that was opened by it for as long again.
+/// Upper limit of the time after which a deleted key is noticed: a cached key outlives its row by up to 5 s, and a
+/// state opened with it by another 5 s.
 const UNTIL_NOTICED: Duration = Duration::from_secs(30);
 
 async fn order(house: &TestApp, patient: Uuid) -> Result<String> {
@@ -33,7 +34,7 @@ async fn order(house: &TestApp, patient: Uuid) -> Result<String> {
     Ok(format!("/imaging/orders/{}", created.text_at("/id")))
 }
 
-/// Takes a patient's key away without a tombstone, and keeps it aside.
+/// Deletes a patient's key without a tombstone, and stores a copy.
 async fn lose(house: &TestApp, patient: Uuid) -> Result<RawDatabase> {
     let mut keys = RawDatabase::on(&house.database, DbFile::Keys).await?;
     keys.unguard_keys().await?;
@@ -128,10 +129,10 @@ async fn lost_key_is_unreadable_until_it_is_back(engine: EngineKind) -> Result<(
     Ok(())
 }
 
-/// Neither on what is there nor on something new of the patient's, and no key is made.
+/// Checks that neither an existing resource nor a new one of the patient can be written, and that no key is created.
 async fn nothing_is_written(house: &TestApp, lost: &str, patient: Uuid) -> Result<()> {
     let client = &house.client;
-    // A state that was opened before the key was lost outlives it for a while.
+    // A state that was opened before the key was deleted is cached for a while.
     let changed = async || {
         client
             .patch(lost, &json!({ "metadata": { "ward": "9" } }))
@@ -154,7 +155,7 @@ async fn nothing_is_written(house: &TestApp, lost: &str, patient: Uuid) -> Resul
     assert_problem(&refused, ProblemCode::KeysMissing, "a move");
     ensure!(log_head(client).await? == before);
 
-    // After a newcomer, the next patient without a key is taken for another one.
+    // After a command for a new patient, the node assumes that the next patient without a key is new as well.
     order(house, fresh()).await?;
     let refused = client.post("/imaging/orders", &new).await?;
     assert_problem(&refused, ProblemCode::KeysMissing, "a guessed newcomer");
@@ -191,7 +192,7 @@ async fn is_told(house: &TestApp) -> Result<()> {
     Ok(())
 }
 
-/// A part under a lost key beside one under a key that is there.
+/// One part is sealed under the lost key and one under an existing key.
 async fn mixed_row_with_a_lost_key_is_unreadable(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let patient = fresh();
@@ -209,7 +210,7 @@ async fn mixed_row_with_a_lost_key_is_unreadable(engine: EngineKind) -> Result<(
             .as_ref()
             .is_ok_and(|response| response.text_at("/phi") == "erased")
     };
-    // The first of these may be sealed by the key that is gone, which commands keep for as long as reads do.
+    // The first of these may be sealed with the deleted key, which commands cache for as long as reads do.
     let moved = || moved_to("1");
     poll::wait_until("the key is gone", UNTIL_NOTICED, moved, is_erased).await??;
     let sealed_by_another = moved_to("2").await;

@@ -1,4 +1,4 @@
-//! Ids that follow from what a caller says: one of a type is never taken for one of another.
+//! Ids derived from a caller's input: an id of one type is never accepted for another type.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -24,7 +24,7 @@ on_both_engines!(
     no_order_takes_the_id_of_something_else,
 );
 
-/// What the program does of itself beside the server.
+/// The program's own commands, executed in this process next to the server.
 pub(super) struct Beside {
     pub(super) house: TestApp,
     executor: Executor,
@@ -60,7 +60,7 @@ impl Beside {
         self.executor.execute(&request, use_case).await
     }
 
-    /// An order with a number, also one that no client can send any more.
+    /// Returns an order with an accession number, which may be one that clients can no longer send.
     pub(super) fn order(&self, accession_number: &str) -> Result<CreateOrder> {
         Ok(CreateOrder {
             patient_id: fresh().into(),
@@ -103,7 +103,7 @@ async fn an_order_of_an_earlier_release_does_not_stop_the_catalog(
         ("/pacs/studies/sync", study("1.2", "MAIN")),
     ];
     for (path, body) in &taken {
-        // Neither the first time nor with what the node has learned by then.
+        // Rejected at the first attempt and after the node has cached the state.
         for _ in 0..2 {
             let refused = client.post(path, body).await?;
             assert_problem(&refused, ProblemCode::AlreadyExists, path);

@@ -1,4 +1,4 @@
-//! A command that takes longer than a patient's key is used: its answer shows what the patient's keys open by then.
+//! A command that outlasts the cache of a patient's key: its response shows only what the patient's current keys open.
 
 use std::time::{Duration, Instant};
 
@@ -17,11 +17,11 @@ use crate::test_app::on_both_engines;
 
 on_both_engines!(answer_that_outlives_its_key_is_folded_again);
 
-/// What the command takes longer than its key: less than a command may take.
+/// Time by which the command starts before the cached key expires; shorter than a command's deadline.
 const LATE: Duration = Duration::from_millis(700);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Schedules an order, and is done no earlier than at a moment.
+/// Schedules an order and does not finish before a given time.
 struct Slow {
     order: OrderId,
     done_at: Instant,

@@ -1,5 +1,4 @@
-//! PostgreSQL as others may have it: reached over a network that is not ours, and with more rights than the server
-//! needs.
+//! PostgreSQL in unsafe setups: reached over an untrusted network, and with more privileges than the server needs.
 
 mod logins;
 mod tls;

@@ -1,4 +1,4 @@
-//! Requests that are refused for what they are, before anybody looks at what they ask for.
+//! Requests that are rejected for their form, before their content is looked at.
 
 mod hosts;
 mod named;
@@ -24,7 +24,7 @@ on_both_engines!(
     no_head_leaves_an_event,
 );
 
-/// Roles that together may do everything that a tenant's caller may.
+/// Roles that together have every permission of a tenant's caller.
 const ROLES: [&str; 5] = [
     "admin",
     "radiologist",
@@ -33,7 +33,7 @@ const ROLES: [&str; 5] = [
     "ai_worker",
 ];
 
-/// Every route but those of one method; ids in paths are made up.
+/// Returns every route with one of these methods; ids in paths are random.
 fn paths(verbs: &[&str]) -> Vec<(Method, String)> {
     let endpoints = routes::endpoints(false).into_iter();
     let wanted = endpoints.filter(|endpoint| verbs.contains(&endpoint.verb()));
@@ -51,7 +51,7 @@ fn paths(verbs: &[&str]) -> Vec<(Method, String)> {
     filled.collect()
 }
 
-/// One who may call every route, on a server without `--dev`.
+/// Callers that together may call every route, on a server without `--dev`.
 struct Callers {
     house: TestApp,
     all: TestClient,
@@ -135,7 +135,7 @@ async fn nothing_that_a_client_invents_makes_a_series(engine: EngineKind) -> Res
     Ok(())
 }
 
-/// The names and labels of what is measured of requests.
+/// Returns the names and labels of the request metrics.
 async fn series(client: &TestClient) -> Result<BTreeSet<String>> {
     let metrics = client.get("/metrics").await?;
     assert_eq!(metrics.status, 200, "{metrics:?}");

@@ -1,4 +1,5 @@
-//! Files of the database that are missing, older or another house's: refused by name or right, and never `erased`.
+//! Database files that are missing, older or from another database: the server rejects them with the reason or works
+//! correctly, and never reports `erased`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,12 +16,12 @@ use crate::test_app::{MASTER_KEY, SECRET, TestApp, create_catalog, fresh};
 const SERVES: [&str; 5] = ["serve", "--dev", "--master-key", MASTER_KEY, "--jwt-secret"];
 const WITHIN: Duration = Duration::from_secs(15);
 
-/// A file of the database.
+/// Files of the database.
 const LOG: &str = "roentgen.db";
 const READ: &str = "roentgen-read.db";
 const KEYS: &str = "roentgen-keys.db";
 
-/// What is in a file's place.
+/// Replacement of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Instead {
     Nothing,
@@ -28,14 +29,14 @@ enum Instead {
     AnotherHouses,
 }
 
-/// What a server makes of it.
+/// Expected behaviour of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
-    /// It does not start, and `verify` says the same.
+    /// The server does not start, and `verify` reports the same error.
     Refused(&'static str),
-    /// It serves commands, and is not ready.
+    /// The server executes commands and is not ready.
     NotReady(&'static str),
-    /// Everything is as it was.
+    /// Everything is unchanged.
     Right,
 }
 
@@ -75,13 +76,13 @@ const MATRIX: [(&str, Instead, Then); 9] = [
     ),
 ];
 
-/// A house at two times, and another one with the same master key.
+/// One database at two times, and another database with the same master key.
 struct Scene {
     tenant: Uuid,
     yesterday: TestDatabase,
     today: TestDatabase,
     elsewhere: TestDatabase,
-    /// The orders of yesterday and of today, each of a patient of its own.
+    /// One order of yesterday and one of today, each of a different patient.
     orders: [String; 2],
 }
 
@@ -111,7 +112,7 @@ impl Scene {
         })
     }
 
-    /// The database of today with another file in a file's place.
+    /// Returns today's database with one file replaced.
     async fn with(&self, file: &str, instead: Instead) -> Result<TestDatabase> {
         let mixed = self.today.copy().await?;
         let place = mixed.directory().join(file);
@@ -126,7 +127,7 @@ impl Scene {
     }
 }
 
-/// A file of SQLite's, and those beside it.
+/// Removes a SQLite file with its `-wal` and `-shm` files.
 fn remove(file: &Path) -> Result<()> {
     for end in ["", "-wal", "-shm"] {
         let path = PathBuf::from(format!("{}{end}", file.display()));
@@ -150,7 +151,7 @@ async fn ordered(client: &TestClient, procedure: &str) -> Result<String> {
     });
     let created = client.post("/imaging/orders", &order).await?;
     ensure!(created.status == 201, "{created:?}");
-    // The read models show it before the server ends.
+    // The read models contain it before the server ends.
     let listed = client.get("/imaging/orders").await?;
     ensure!(listed.ids().contains(&created.text_at("/id")), "{listed:?}");
     Ok(created.text_at("/id"))
@@ -185,7 +186,7 @@ async fn file_that_is_missing_older_or_anothers_is_refused_by_name_or_right() ->
     Ok(())
 }
 
-/// Nothing is written meanwhile: once the right file is back, everything is there.
+/// Nothing is written before the right file is restored; then everything is readable.
 async fn refused(scene: &Scene, database: &TestDatabase, file: &str, named: &str) -> Result<()> {
     let arguments = [&SERVES[..], &[SECRET]].concat();
     let said = run(database, &arguments)?;
@@ -227,7 +228,7 @@ async fn not_ready(scene: &Scene, database: &TestDatabase, named: &str) -> Resul
 
 async fn right(scene: &Scene, database: &TestDatabase) -> Result<()> {
     let (server, client) = serving(database, scene.tenant).await?;
-    // Where the comparison looks for the key.
+    // The comparison reads the key from this file.
     let key = database.directory().join("dev-master-key");
     std::fs::write(key, MASTER_KEY)?;
     assert_match_log(database).await?;
@@ -252,7 +253,7 @@ async fn right(scene: &Scene, database: &TestDatabase) -> Result<()> {
     Ok(())
 }
 
-/// By themselves, in the list, in the past, in the feed.
+/// Checks single reads, the list, earlier states and the feed.
 async fn nothing_is_erased(client: &TestClient, orders: &[String]) -> Result<()> {
     let mut answers = vec![
         client.get("/imaging/orders").await?,
@@ -273,7 +274,7 @@ async fn nothing_is_erased(client: &TestClient, orders: &[String]) -> Result<()>
     Ok(())
 }
 
-/// The way in which it was found: the keys file was moved away, and the server started with another master key.
+/// The case that was found in practice: the keys file was moved away, and the server started with another master key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_keys_under_another_master_key_are_refused() -> Result<()> {
     let scene = Scene::play().await?;

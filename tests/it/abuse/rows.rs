@@ -1,5 +1,5 @@
-//! A resource is changed for ever: its row stays as large as the resource, and its stream ends at its bound. A row that
-//! the database refuses costs its stream, and nobody else.
+//! Endless changes of a resource: its row stays as large as the resource, and its stream ends at its bound. A row that
+//! the database rejects parks its stream and affects no other.
 
 use std::time::Duration;
 
@@ -36,16 +36,16 @@ const LARGE: usize = 60_000;
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 const EDITS: usize = 40;
 
-/// A resource that can be changed for ever.
+/// Resource that can be changed without limit.
 pub(super) struct Subject {
     name: &'static str,
     table: &'static str,
     pub(super) client: TestClient,
     pub(super) place: String,
     id: Uuid,
-    /// The member that is changed.
+    /// Member that is changed.
     member: &'static str,
-    /// What ends the case: method, path, body.
+    /// Request that ends the case: method, path, body.
     end: (&'static str, String, Value),
 }
 
@@ -122,7 +122,7 @@ async fn settled(house: &TestApp) -> Result<()> {
     Ok(())
 }
 
-/// How many sealed bytes the row has.
+/// Returns the number of sealed bytes in the row.
 async fn row_bytes(house: &TestApp, subject: &Subject) -> Result<usize> {
     settled(house).await?;
     let mut read = RawDatabase::on(&house.database, DbFile::Read).await?;
@@ -132,7 +132,7 @@ async fn row_bytes(house: &TestApp, subject: &Subject) -> Result<usize> {
     Ok(usize::try_from(read.number(&bytes).await?)?)
 }
 
-/// The first part of a resource stays for the member that is never changed; so at most two large parts are kept.
+/// The first part of a resource is retained for the member that never changes, so at most two large parts are stored.
 async fn a_row_stays_as_large_as_its_resource(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     for subject in [an_order(&house).await?, a_report(&house).await?] {
@@ -174,7 +174,7 @@ async fn what_was_signed_is_kept_beside_many_unsigned_changes(engine: EngineKind
     Ok(())
 }
 
-/// Most of the bytes are sealed under a key that was destroyed, which costs nothing to read.
+/// Most of the bytes are sealed under a destroyed key and cost nothing to read.
 async fn edits_end_at_the_bound_of_bytes_and_the_case_goes_on(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let beside = OfflineDatabase::open(&house.database).await?;
@@ -191,7 +191,7 @@ async fn edits_end_at_the_bound_of_bytes_and_the_case_goes_on(engine: EngineKind
     write(&beside, order.id, 1, stored).await?;
     beside.close().await;
     bury(&house, &order).await?;
-    // A node knows a patient's keys for some seconds.
+    // A node caches a patient's keys for some seconds.
     let edited = poll::wait_until(
         "the tombstone",
         WAIT_TIMEOUT,
@@ -210,10 +210,10 @@ async fn edits_end_at_the_bound_of_bytes_and_the_case_goes_on(engine: EngineKind
     Ok(())
 }
 
-/// A key of the patient's that was destroyed.
+/// Id of a destroyed key of the patient.
 const DESTROYED: Uuid = Uuid::from_bytes([7; 16]);
 
-/// Its tombstone.
+/// Inserts the tombstone of the destroyed key.
 async fn bury(house: &TestApp, order: &Subject) -> Result<()> {
     let read = house.client.get(&order.place).await?;
     let patient: Uuid = read.text_at("/patient_id").parse()?;
@@ -227,7 +227,7 @@ async fn bury(house: &TestApp, order: &Subject) -> Result<()> {
     Ok(())
 }
 
-/// So many bytes that the destroyed key sealed.
+/// Returns this number of bytes as if sealed by the destroyed key.
 fn foreign(bytes: usize) -> Vec<u8> {
     let mut sealed = [&[2], DESTROYED.as_bytes().as_slice(), &[0, 8], b"metadata"].concat();
     sealed.resize(bytes, 0);
@@ -273,7 +273,8 @@ async fn edits_end_at_the_bound_of_changes_and_the_case_goes_on(engine: EngineKi
     Ok(())
 }
 
-/// One change fits, and its repeat is answered; another is refused, and the case is ended.
+/// Checks that one change fits and its idempotent retry returns the stored outcome, that another is rejected, and that
+/// the case can be ended.
 async fn ends_at_its_bound(subject: &Subject) -> Result<()> {
     let name = subject.name;
     let keyed = subject.client.with("idempotency-key", &fresh().to_string());
@@ -290,7 +291,7 @@ async fn ends_at_its_bound(subject: &Subject) -> Result<()> {
     Ok(())
 }
 
-/// Writes the event to a stream of one event until one change is left, past the program that counts.
+/// Appends the event to a stream of one event until one change is left, past the program's limit.
 pub(super) async fn grow<A: Aggregate>(
     house: &TestApp,
     beside: &OfflineDatabase,
@@ -308,7 +309,7 @@ pub(super) async fn grow<A: Aggregate>(
     Ok(())
 }
 
-/// The event, once for each of these sealed parts.
+/// Returns the event once for each of these sealed parts.
 pub(crate) fn stored<A: Aggregate>(
     house: &TestApp,
     id: Uuid,

@@ -1,5 +1,5 @@
-//! One tenant's templates are made to take all time and memory there is; another works, and the server stays as large
-//! as it was.
+//! One tenant's template schemas are made to exhaust time and memory; another tenant is served, and the server's memory
+//! stays bounded.
 
 use anyhow::{Result, ensure};
 use roentgen_tests::{EngineKind, TestClient};
@@ -11,15 +11,15 @@ use crate::test_app::{TestApp, fresh, on_both_engines};
 on_both_engines!(tenant_is_served_while_another_writes_schema_bombs);
 
 const TEMPLATES: &str = "/radiology/templates";
-/// Callers of the tenant that writes them, and how often each writes all.
+/// Number of callers that write the schemas, and number of times that each writes all of them.
 const CALLERS: usize = 8;
 const TIMES: usize = 3;
-/// How often the other tenant works meanwhile.
+/// Number of rounds of the other tenant during the flood.
 const ROUNDS: usize = 8;
-/// How much larger the server may be than after a first flood, which has filled what it keeps of schemas.
+/// Maximum growth of memory after a first flood, which fills the schema cache, in bytes.
 const MOST_GROWTH: u64 = 64 << 20;
 
-/// Schemas that once took seconds and up to a gigabyte each; `n` makes them new.
+/// Returns schemas that used to take seconds and up to 1 GB each; `n` makes them distinct.
 fn bombs(n: usize) -> Vec<Value> {
     let patterns = |most: usize| {
         let each = (0..most).map(|at| json!({ "pattern": format!("(a{{90}}){{110}}{n}_{at}") }));
@@ -42,7 +42,7 @@ fn template(schema: &Value) -> Value {
     json!({ "code": code, "name": "x", "template_type": "structured", "schema": schema })
 }
 
-/// The whole flood at once.
+/// Starts all callers of the flood.
 fn flood(client: &TestClient, number: usize) -> JoinSet<Result<()>> {
     let first = number * CALLERS;
     let callers = (first..first + CALLERS).map(|caller| writes_bombs(client.clone(), caller));
@@ -60,7 +60,7 @@ async fn writes_bombs(client: TestClient, caller: usize) -> Result<()> {
     Ok(())
 }
 
-/// A template of the other tenant, and whether the server is alive.
+/// Creates a template of the other tenant, and checks that the server is alive.
 async fn works(house: &TestApp) -> Result<()> {
     let schema = json!({ "properties": { "size_mm": { "type": "number", "minimum": 0 } } });
     let client = house.client.repeating();

@@ -1,4 +1,4 @@
-//! Another tenant's ids: they cost what unknown ids cost, statement for statement, so that no clock tells them apart.
+//! Another tenant's ids cost the same statements as unknown ids, so that response times do not reveal them.
 
 mod ids;
 mod places;
@@ -17,7 +17,7 @@ use table::{Row, rows};
 
 on_both_engines!(foreign_id_costs_what_an_unknown_id_costs);
 
-/// What is counted on behalf of tenants: statements and what they found, keys that were asked for, sealed parts opened.
+/// Metrics of work for tenants: statements and their rows, key lookups, opened sealed parts.
 const COUNTERS: [&str; 4] = [
     "roentgen_tenant_reads_total ",
     "roentgen_tenant_read_rows_total ",
@@ -25,7 +25,7 @@ const COUNTERS: [&str; 4] = [
     "roentgen_sealed_parts_opened_total ",
 ];
 const QUIET_TIMEOUT: Duration = Duration::from_secs(30);
-/// Roles that together may do everything that a tenant's caller may.
+/// Roles that together have every permission of a tenant's caller.
 const ROLES: [&str; 5] = [
     "admin",
     "radiologist",
@@ -34,7 +34,7 @@ const ROLES: [&str; 5] = [
     "ai_worker",
 ];
 
-/// A caller of another tenant, and an operator who counts.
+/// Caller of another tenant, and an operator that reads the metrics.
 struct Stranger {
     client: TestClient,
     operator: TestClient,
@@ -59,7 +59,7 @@ async fn foreign_id_costs_what_an_unknown_id_costs(engine: EngineKind) -> Result
     let mut wrong = Vec::new();
     for ((row, warm), (again, unknown)) in asked.zip(of_nobody()).zip(of_nobody().zip(of_nobody()))
     {
-        // Both find in memory what the request before them left there.
+        // Both find the cache entries of the request before them.
         stranger.asks(&warm).await?;
         let found = stranger.asks(&row).await?;
         stranger.asks(&again).await?;
@@ -77,8 +77,8 @@ async fn foreign_id_costs_what_an_unknown_id_costs(engine: EngineKind) -> Result
     Ok(())
 }
 
-/// The table has every id that a caller can send: those in the path of each route, and those that its description names
-/// in its query and its body.
+/// The table contains every id that a caller can send: those in the paths of routes, and those in queries and bodies
+/// that the OpenAPI document names.
 #[test]
 fn no_place_of_an_id_is_missing() {
     let ids = Ids::unknown();
@@ -87,7 +87,7 @@ fn no_place_of_an_id_is_missing() {
     assert_eq!(places::all(), in_table);
 }
 
-/// What was answered, and what the counters counted meanwhile.
+/// Response of a request, and the increase of the counters.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked {
     status: u16,
@@ -96,8 +96,8 @@ struct Asked {
 }
 
 impl Stranger {
-    /// What a request is answered, and what it costs as a rule: a state that is kept outlives its key now and then, and
-    /// one request of three is cheaper or dearer for it. What is written is written once.
+    /// Sends a request and returns its response and typical cost: the median of three requests, since a cached state
+    /// sometimes outlives its key and makes one of them cheaper or dearer. A successful write is sent once.
     async fn asks(&self, row: &Row) -> Result<Asked> {
         let first = self.asks_once(row).await?;
         if first.status < 300 && !row.request()?.0.is_safe() {
@@ -137,7 +137,7 @@ impl Stranger {
         Ok(COUNTERS.map(value))
     }
 
-    /// Until policies have nothing to do any more, and the counters stand.
+    /// Waits until the policies are idle and the counters no longer change.
     async fn quiet(&self) -> Result<()> {
         let lag = async || -> Result<String> {
             let text = self.operator.get("/metrics").await?.text;

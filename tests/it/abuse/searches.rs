@@ -1,4 +1,4 @@
-//! Searches and names of any length: a client's text costs what it is worth, and is never a 5xx.
+//! Searches and names of any length: the cost of a client's text is bounded, and no response is a 5xx.
 
 use anyhow::{Context as _, Result};
 use roentgen_api::openapi;
@@ -14,7 +14,7 @@ on_both_engines!(
     name_past_its_bound_is_refused_and_the_longest_is_found,
 );
 
-/// Every list that takes `search`, as the API describes itself.
+/// Returns every list with a `search` parameter, from the OpenAPI document.
 fn searched() -> Result<Vec<String>> {
     let described = serde_json::to_value(openapi::describe())?;
     let paths = described["paths"].as_object().context("no paths")?;
@@ -53,7 +53,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-/// Resources with a name, and bodies that are taken but for it.
+/// Returns resources with a name, and bodies that are valid except for it.
 fn named(modality: &str) -> Vec<(&'static str, Value)> {
     vec![
         ("/imaging/modalities", json!({ "code": "MG" })),
@@ -76,7 +76,7 @@ fn named(modality: &str) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Their optional short labels.
+/// Returns the optional short labels of the resource.
 fn labels(path: &str) -> &'static [&'static str] {
     match path {
         "/imaging/procedures" => &["body_part", "snomed_code", "loinc_code"],

@@ -1,5 +1,5 @@
-//! Planted secrets of every kind of configuration: none is in a log at any level, in the configuration that is shown,
-//! or in an error.
+//! Canary secrets in every kind of configuration: none is in a log at any level, in the printed configuration, or in an
+//! error.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::test_app::{create_catalog, fresh, on_both_engines};
 
 on_both_engines!(planted_secrets_are_in_no_log);
 
-/// How long what is published may take to arrive.
+/// Time limit for published messages to arrive.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 const JWT_SECRET: &str = "plantedjwtsecret-0123456789-abcdefghijklm";
 const MASTER_KEY: &str = "cGxhbnRlZC0wMTIzNDU2Nzg5LW1hc3Rlci1rZXkteHk=";
@@ -24,7 +24,7 @@ const PASSWORDS: [&str; 4] = [
     "plantedtoken",
 ];
 
-/// The database's URL with a password, which a server that trusts everybody does not ask for.
+/// Returns the database's URL with a password, which a server with `trust` authentication ignores.
 fn with_password(database: &TestDatabase) -> String {
     let [first, second, ..] = PASSWORDS;
     let url = database.url.replacen('@', &format!(":{first}@"), 1);
@@ -42,7 +42,7 @@ async fn planted_secrets_are_in_no_log(engine: EngineKind) -> Result<()> {
         .split_once("://")
         .map(|(a, b)| (a.to_owned(), b.to_owned()))
         .unwrap_or_default();
-    // Nobody listens on the discard port: attempts that fail are logged too.
+    // Nothing listens on the discard port: failed attempts are logged too.
     let servers = format!("nats://app:{password}@127.0.0.1:9,nats://{token}@{host}");
     let database = TestDatabase::new(engine).await?;
     let url = with_password(&database);
@@ -76,7 +76,7 @@ async fn planted_secrets_are_in_no_log(engine: EngineKind) -> Result<()> {
     assert_absent(&secrets, "the configuration", shown.printed.as_bytes())
 }
 
-/// URLs whose password was not encoded, or whose parameters are not known.
+/// URLs with an unencoded password or with unknown parameters.
 const MISREAD: [&str; 8] = [
     "postgres://u:planted?b@127.0.0.1/db",
     "postgres://u:1?planted@127.0.0.1/db",

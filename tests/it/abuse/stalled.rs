@@ -1,4 +1,4 @@
-//! Readers who ask and do not read.
+//! Clients that send requests and do not read the responses.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::test_app::{TestApp, fresh};
 
-/// How many streams a connection has at once, and how many connections there are.
+/// Number of concurrent streams per connection, and number of connections.
 const STREAMS: u32 = 32;
 const CONNECTIONS: u32 = 32;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
@@ -25,7 +25,8 @@ async fn http2_answers_that_are_not_taken_are_reset_and_cost_no_memory() -> Resu
     let before = house.server.resident_bytes()?;
     let mut connections = Vec::new();
     for number in 0..CONNECTIONS {
-        // With a window of one byte the protocol's implementation takes a part of the answer; with none it takes none.
+        // With a window of 1 byte the HTTP/2 implementation takes part of the response; with a window of 0 it takes
+        // none.
         let mut bytes = frames::begin(number % 2);
         for stream in 0..STREAMS {
             let path = ["/openapi.json", "/imaging/modalities", "/nothing"][stream as usize % 3];
@@ -49,7 +50,7 @@ async fn http2_answers_that_are_not_taken_are_reset_and_cost_no_memory() -> Resu
     Ok(())
 }
 
-/// Reads until every stream's answer has begun.
+/// Reads until the response of every stream has started.
 async fn all_answered(connection: &mut Raw) -> Result<()> {
     let mut answered = 0;
     while answered < STREAMS {
@@ -59,7 +60,7 @@ async fn all_answered(connection: &mut Raw) -> Result<()> {
     Ok(())
 }
 
-/// Reads until every stream was reset, and the connection closed.
+/// Reads until every stream was reset and the connection is closed.
 async fn all_reset(connection: &mut Raw) -> Result<()> {
     let mut open: BTreeSet<u32> = (0..STREAMS).map(|stream| 2 * stream + 1).collect();
     while let Some(frame) = connection.frame().await? {
@@ -102,13 +103,13 @@ async fn a_stream_that_stalls_does_not_take_its_connection_with_it() -> Result<(
     panic!("the feed ended with the stream beside it");
 }
 
-/// How many readers of whole pages there are.
+/// Number of clients that request full pages.
 const READERS: usize = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_pages_that_are_not_taken_are_bounded_and_others_are_served() -> Result<()> {
     let house = TestApp::start(EngineKind::Sqlite).await?;
-    // A page of the log ends with 8 MiB.
+    // A page of the log is limited to 8 MiB.
     let prose = "x".repeat(60_000);
     for number in 0..75 {
         let template = json!({
@@ -166,8 +167,8 @@ async fn heavy_pages_that_are_not_taken_are_bounded_and_others_are_served() -> R
     flat(&house.server, before).await
 }
 
-/// Readers have gone without a word, and their memory with them. It is given back a second after it was freed, by
-/// whoever asks for memory then: a server without any request keeps what it had.
+/// Checks that memory is released after the clients disconnected. The allocator returns memory 1 s after it was freed,
+/// during a later allocation: a server without requests would keep it.
 async fn flat(server: &Server, before: u64) -> Result<()> {
     let probe = TestClient::new(&server.base);
     let grown = async || {

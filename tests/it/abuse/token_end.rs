@@ -1,4 +1,4 @@
-//! A reader of the log whose token ends while it reads.
+//! A reader of the log whose token expires while it reads.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::test_app::{SECRET, TestApp, fresh, on_both_engines};
 
 on_both_engines!(ends_a_stream_and_a_reader_that_waits);
 
-/// How long a token is accepted after its end, by `identity.rs`.
+/// Time for which an expired token is accepted, from `identity.rs`.
 const LEEWAY_SECS: i64 = 30;
-/// A hang is longer.
+/// Maximum duration; a hang takes longer.
 const BOUND: Duration = Duration::from_secs(45);
 
-/// A token of an auditor that is accepted for so many more seconds.
+/// Returns a token of an auditor that is accepted for this number of seconds from now.
 fn accepted_for(seconds: i64, tenant: Uuid) -> Result<String> {
     let exp = clock::now_ms() / 1000 - LEEWAY_SECS + seconds;
     let claims =

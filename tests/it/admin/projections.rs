@@ -1,4 +1,4 @@
-//! `/admin/projections`: what the read models could not fold, and what becomes of it.
+//! `/admin/projections`: parked streams and their retries.
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::join_all;
@@ -25,7 +25,7 @@ on_both_engines!(
 
 const PROJECTIONS: &str = "/admin/projections";
 
-/// Puts the row of a stream back to where it was before the first event, so that its next event does not follow on it.
+/// Resets the row of a stream to the state before its first event, so that its next event does not follow.
 async fn put_back(house: &TestApp, table: &str, stream: Uuid) -> Result<()> {
     settled(house).await?;
     let mut read = RawDatabase::on(&house.database, DbFile::Read).await?;
@@ -36,7 +36,7 @@ async fn put_back(house: &TestApp, table: &str, stream: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the projector has seen the whole log.
+/// Waits until the projector has processed the whole log.
 async fn settled(house: &TestApp) -> Result<()> {
     let beside = OfflineDatabase::open(&house.database).await?;
     caught_up(&*beside.log).await?;
@@ -56,7 +56,7 @@ async fn retry(operator: &TestClient, name: &str, stream: Uuid) -> Result<TestRe
     operator.post(&retry_of(name, stream), &json!({})).await
 }
 
-/// What is said of one read model.
+/// Returns the status of one read model.
 async fn projection(operator: &TestClient, name: &str) -> Result<Value> {
     let listed = operator.get(PROJECTIONS).await?;
     assert_eq!(listed.status, 200, "{listed:?}");
@@ -66,7 +66,7 @@ async fn projection(operator: &TestClient, name: &str) -> Result<Value> {
     Ok(found.context("no such projection")?.clone())
 }
 
-/// An order whose second event is parked.
+/// Creates an order whose second event is parked.
 async fn parked_order(house: &TestApp) -> Result<(Uuid, String, TestResponse)> {
     let ordered = house.create_order(json!({})).await?;
     let id = id_of(&ordered)?;
@@ -151,7 +151,7 @@ async fn a_parked_order_is_seen_and_whole_after_a_retry(engine: EngineKind) -> R
     Ok(())
 }
 
-/// Readiness, metrics and the command line know how many orders are parked.
+/// Checks the number of parked orders in readiness, metrics and the command line.
 async fn told_of(house: &TestApp, operator: &TestClient, parked: usize) -> Result<()> {
     let ready = operator.get("/health/ready").await?;
     assert_eq!(
@@ -169,7 +169,7 @@ async fn told_of(house: &TestApp, operator: &TestClient, parked: usize) -> Resul
     Ok(())
 }
 
-/// The stored payload of an order's first event, damaged and put right by hand.
+/// Edits the stored payload of an order's first event, to corrupt and to repair it.
 async fn rewrite(log: &mut RawDatabase, stream: Uuid, from: &str, to: &str) -> Result<()> {
     let payload = match log {
         RawDatabase::Sqlite(_) => format!("replace(payload, '{from}', '{to}')"),

@@ -1,4 +1,4 @@
-//! The command killed, or held up, between the file and the log.
+//! The command is killed or blocked after it wrote the file and before it changed the log.
 
 use std::process::Stdio;
 
@@ -14,7 +14,7 @@ const ARCHIVES: &str = "SELECT count(*) FROM log_archives";
 async fn killed_between_file_and_log_it_is_run_again() -> Result<()> {
     let old = ArchivedLog::open().await?;
     let mut held = RawDatabase::on(&old.house.database, DbFile::Log).await?;
-    // Whoever archives needs the partitions' lock, and waits for it half a second.
+    // The command needs the lock of the partitions and waits for it for 0.5 s.
     held.run("SELECT pg_advisory_lock(hashtextextended('roentgen.partitions', 0))")
         .await?;
     let mut command = program(&old.house.database);
@@ -50,7 +50,7 @@ async fn killed_between_file_and_log_it_is_run_again() -> Result<()> {
     Ok(())
 }
 
-/// A reader that stays keeps the log from being taken apart; it is not waited for, and nothing is half done.
+/// An open read transaction blocks the change of the log; the command does not wait for it, and changes nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn held_up_by_a_reader_it_gives_up_whole() -> Result<()> {
     let old = ArchivedLog::open().await?;

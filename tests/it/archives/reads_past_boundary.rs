@@ -1,4 +1,4 @@
-//! What goes on over an archived log, and what reaches into the archive.
+//! What still works on an archived log, and what needs archived events.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -9,7 +9,7 @@ use super::{ArchivedLog, LAST};
 use crate::assertions::assert_problem;
 use crate::faults::run;
 
-/// The id at the end of a place.
+/// Returns the id at the end of a path.
 fn id(place: &str) -> &str {
     place.rsplit('/').next().unwrap_or_default()
 }
@@ -17,7 +17,7 @@ fn id(place: &str) -> &str {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_reaches_into_it_is_told_by_name() -> Result<()> {
     let old = ArchivedLog::archived().await?;
-    // A node that starts now knows no state of before.
+    // A new node has no cached state.
     let fresh = old.house.second_server().await?;
     let client = old.house.client.with_base_url(&fresh.base);
     let stream = id(&old.forgotten);
@@ -29,13 +29,13 @@ async fn what_reaches_into_it_is_told_by_name() -> Result<()> {
         let detail = answer.text_at("/detail");
         assert!(detail.contains(&(LAST + 1).to_string()), "{path}: {detail}");
     }
-    // What it is now is a row of a read model, and stays.
+    // The current state is a row of a read model and remains.
     assert_eq!(client.get(&old.forgotten).await?.status, 200);
     let listening = client.with("accept", "text/event-stream");
     let refused = listening.get("/events?after=5").await?;
     assert_problem(&refused, ProblemCode::Archived, "a stream of events");
     let change = json!({ "status": "scheduled" });
-    // Neither the node that has to load the order nor the one that remembers it from before.
+    // Rejected by the node that has to load the order and by the node that has cached it.
     for node in [&client, &old.house.client] {
         let refused = node.patch(&old.forgotten, &change).await?;
         assert_problem(&refused, ProblemCode::Archived, "a command");
@@ -75,7 +75,7 @@ async fn all_else_goes_on() -> Result<()> {
     assert_eq!(client.patch(&old.living, &change).await?.status, 200);
     let living = client.get(&old.living).await?;
     assert_eq!(living.text_at("/status"), "in_progress");
-    // The procedure, which this refers to, was described in the first partition.
+    // The referenced procedure was created in the first partition.
     let created = old.house.create_order(json!({})).await?.header("location");
     assert_eq!(client.get(&created).await?.status, 200);
     let listed = client.get("/imaging/orders?limit=100").await?;

@@ -1,4 +1,4 @@
-//! What somebody does to an archive, or to the log before it is archived.
+//! Tampering with an archive, or with the log before it is archived.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use roentgen_tests::{DbFile, RawDatabase};
 
 use super::{ArchivedLog, LAST};
 
-/// Changes one byte of `what` where it stands first: in its column, before the file's foot has the greatest and the
-/// least.
+/// Flips a bit of the first occurrence of `what`: in its column, which precedes the minimum and maximum in the file's
+/// footer.
 fn flip(file: &Path, what: &[u8]) -> Result<()> {
     let mut bytes = std::fs::read(file)?;
     let at = bytes.windows(what.len()).position(|bytes| bytes == what);
@@ -16,7 +16,7 @@ fn flip(file: &Path, what: &[u8]) -> Result<()> {
     Ok(std::fs::write(file, bytes)?)
 }
 
-/// `verify` with the archive says no, and all of this.
+/// Checks that `verify` with the archive fails and prints all of this.
 fn finds(old: &ArchivedLog, said: &[&str]) -> Result<()> {
     let found = old.verified()?;
     ensure!(found.code == Some(1), "{}", found.printed);
@@ -86,7 +86,7 @@ async fn what_the_log_keeps_is_compared_with_the_archive() -> Result<()> {
     Ok(())
 }
 
-/// The chain is walked through the file before anything leaves the log.
+/// The chain is verified through the file before anything leaves the log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_altered_log_is_not_archived() -> Result<()> {
     let old = ArchivedLog::open().await?;

@@ -17,7 +17,7 @@ on_both_engines!(
     shows_the_configuration_without_secrets,
 );
 
-/// The exit code, and what stood on standard output.
+/// Returns the exit code and standard output.
 fn run(database: &TestDatabase, arguments: &[&str]) -> Result<(Option<i32>, String)> {
     let ran = program(database).args(arguments).output()?;
     Ok((ran.status.code(), String::from_utf8(ran.stdout)?))
@@ -63,7 +63,7 @@ async fn verifies_the_chain_and_names_where_it_breaks(engine: EngineKind) -> Res
     Ok(())
 }
 
-/// What somebody does who owns the database.
+/// Changes an event as an owner of the database could.
 async fn tamper(database: &TestDatabase) -> Result<()> {
     let altered = "UPDATE events SET payload = replace(CAST(payload AS text), 'routine', 'urgent') \
         WHERE position = 3";

@@ -23,7 +23,7 @@ on_both_engines!(
     end_quietly_where_nobody_reads,
 );
 
-/// Exports into a file beside the database. The file's rows, and how it went.
+/// Exports into a file in the database's directory. Returns the rows of the file and the output of the command.
 fn export(
     database: &TestDatabase,
     form: ExportFormat,
@@ -39,13 +39,13 @@ fn export(
     Ok((form.rows(&path)?, ran))
 }
 
-/// Where a run came to, as it says itself.
+/// Returns the position that a run reports as its last.
 fn came_to(ran: &CommandOutput) -> Result<u64> {
     let (_, told) = ran.printed.rsplit_once("--after ").context("not told")?;
     Ok(told.trim().parse()?)
 }
 
-/// Policies go on while the story is over: the log may have grown, and is what it was before that.
+/// Policies may append after the workflow has ended: the log may be longer, with the same events before.
 async fn export_equals_feed(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     run_workflow(&house, &PhiCanaries::default()).await?;
@@ -70,7 +70,7 @@ async fn export_equals_feed(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// A row as an envelope of the feed.
+/// Converts a row to an envelope of the feed.
 fn in_the_feeds_shape(row: &Value) -> Value {
     let mut envelope: Map<String, Value> = row.as_object().cloned().unwrap_or_default();
     envelope.remove("leaf");
@@ -147,7 +147,7 @@ async fn go_on_where_the_last_run_came_to(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// What reads is gone before the first line is written.
+/// The reader closes the pipe before the first line is written.
 async fn end_quietly_where_nobody_reads(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let (reader, writer) = std::io::pipe()?;

@@ -1,4 +1,4 @@
-//! When the configuration is wrong: all of it is named at once, before any port is bound, and the exit code is 64.
+//! Invalid configuration: all errors are reported together, before any port is bound, with exit code 64.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -84,7 +84,7 @@ async fn reports_all_configuration_errors(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// One program run for each weak value, at each place where a secret is configured.
+/// One run of the program per weak value, in each setting that contains a secret.
 async fn weak_keys_are_named(engine: EngineKind) -> Result<()> {
     let database = TestDatabase::new(engine).await?;
     let zeros = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -159,7 +159,7 @@ fn is_refused(database: &TestDatabase, arguments: &[&str], named: &[&str]) -> Re
     Ok(())
 }
 
-/// A key of `--dev` that somebody put there, or made readable.
+/// Checks a `--dev` key file that was created by another user, or is readable by others.
 fn planted(database: &TestDatabase, mode: u32, secret: &Path, named: &str) -> Result<()> {
     let beside = match database.engine {
         EngineKind::Sqlite => database.directory(),

@@ -1,4 +1,4 @@
-//! `roentgen serve`: when it is told to stop.
+//! `roentgen serve`: shutdown.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ on_both_engines!(
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A core would hold the keys.
+/// A core dump would contain the keys.
 async fn leaves_no_core_dump(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", house.server.pid()))?;

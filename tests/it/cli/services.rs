@@ -1,4 +1,4 @@
-//! `roentgen serve --services`: a part of the API, as the source's five services were.
+//! `roentgen serve --services`: a part of the API, like the five services of the source system.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::test_app::{TestApp, fresh, on_both_engines, serve};
 on_both_engines!(five_processes_are_the_source_s_five_services);
 
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Each service with its list.
+/// Each service with a list that it serves.
 const SERVICES: [(&str, &str); 5] = [
     ("orders", "/imaging/orders"),
     ("pacs", "/pacs/studies"),
@@ -20,7 +20,7 @@ const SERVICES: [(&str, &str); 5] = [
     ("ai", "/imaging-ai/tasks"),
 ];
 
-/// What belongs to no service alone is answered by each.
+/// Paths that every service serves.
 const EVERYWHERE: [&str; 3] = ["/events", "/health/ready", "/metrics"];
 
 async fn five_processes_are_the_source_s_five_services(engine: EngineKind) -> Result<()> {

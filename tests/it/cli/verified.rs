@@ -1,4 +1,4 @@
-//! `roentgen verify`: what it says of keys, and of the read models' rows.
+//! `roentgen verify`: reports about keys and about the rows of read models.
 
 use anyhow::{Result, ensure};
 use roentgen_domain::Change;
@@ -87,7 +87,7 @@ async fn damaged_key_is_named(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// An event that nobody tampered with, whose sealed part is too short to name a key.
+/// An authentic event whose sealed part is too short to contain a key id.
 async fn sealed_part_out_of_form_is_named(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let order: Uuid = house
@@ -163,7 +163,7 @@ async fn row_that_is_not_its_fold_is_named(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// Writes the only order's row again, under an id of which the log knows nothing.
+/// Copies the only order's row under an id that is not in the log.
 async fn duplicate(read: &mut RawDatabase) -> Result<()> {
     read.run("CREATE TABLE copied AS SELECT * FROM orders_v2")
         .await?;

@@ -1,4 +1,4 @@
-//! When it is not plain that callers need no token, nobody is let in without one.
+//! A server does not accept calls without a token unless the configuration clearly allows them.
 
 use std::fs::{Permissions, set_permissions, write};
 use std::os::unix::fs::PermissionsExt as _;
@@ -69,7 +69,7 @@ async fn a_database_that_was_served_with_tokens_remembers_it(engine: EngineKind)
     let database = TestDatabase::new(engine).await?;
     let guarded = ["--master-key", MASTER_KEY, "--any-audience"];
     serve(&database, &guarded).await?.terminate()?;
-    // The key lies where --dev looks for one, so that nothing but the mark is in the way.
+    // The key is in the place of the `--dev` key, so that only the marker prevents the start.
     let key = match engine {
         EngineKind::Sqlite => database.directory().join("dev-master-key"),
         EngineKind::Postgres => database.directory().join("data").join("dev-master-key"),

@@ -1,4 +1,4 @@
-//! The log against what was acknowledged, and against itself.
+//! Comparison of the log with what was acknowledged, and consistency of the log itself.
 
 use std::collections::HashMap;
 
@@ -15,11 +15,11 @@ use crate::faults::kill_policies::settled;
 use crate::faults::verify;
 use crate::read_model_audit::{OfflineDatabase, assert_match_log, every_event};
 
-/// How often a stream has events of a type.
+/// Number of events by stream and type.
 struct Counts(HashMap<(Uuid, String), usize>);
 
-/// Everything that was begun is done, every command and every effect of it once; rows are their folds; the chain holds.
-/// Returns how many patients there were.
+/// Checks that all started work is done, that every command and effect was executed once, that rows equal their folds
+/// and that the chain is intact. Returns the number of patients.
 pub(crate) async fn whole(database: &TestDatabase, wards: &[PatientWorkload]) -> Result<usize> {
     settled(database).await?;
     let beside = OfflineDatabase::open(database).await?;
@@ -59,7 +59,7 @@ impl Counts {
         Self(counts)
     }
 
-    /// Acknowledged, so there: exactly once.
+    /// Checks that every acknowledged event exists exactly once.
     fn of_patient(&self, patient: &PatientRecord) -> Result<()> {
         ensure!(patient.step == WorkloadStep::Done, "not done");
         let order = patient.order.context("no order")?;
@@ -91,7 +91,7 @@ impl Counts {
         Ok(())
     }
 
-    /// No order, study or report stands there that nobody knows of.
+    /// Checks that the log contains no further order, study or report.
     fn nothing_else(&self, patients: usize) -> Result<()> {
         for event in [
             "ImagingOrder.Created",

@@ -1,4 +1,4 @@
-//! Clients of several nodes: who is not answered asks another one, with the same key.
+//! Clients of several nodes: an unanswered request is sent to another node with the same idempotency key.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,12 +13,12 @@ use uuid::Uuid;
 
 use crate::test_app::fresh;
 
-/// How long one thing may be asked for again and again.
+/// Time for which one request is retried.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
-/// Less than `Retry-After` says: there is to be load.
+/// Pause between retries; shorter than `Retry-After`, to create load.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Where the nodes are. One that starts again is elsewhere.
+/// Addresses of the nodes. A restarted node has a new address.
 #[derive(Debug, Clone)]
 pub(crate) struct NodeAddresses(Arc<Mutex<Vec<String>>>);
 
@@ -37,14 +37,14 @@ impl NodeAddresses {
     }
 }
 
-/// Which silence of a node is no fault.
+/// Failures of a node that the test allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AllowedFailures {
-    /// None: it is there all the time.
+    /// None: the node is available all the time.
     None,
-    /// Nobody listens any more: it ends in an orderly way.
+    /// Refused connections: the node shuts down in an orderly way.
     NobodyListens,
-    /// Any: it is killed or stopped.
+    /// Any failure: the node is killed or stopped.
     Any,
 }
 
@@ -61,18 +61,18 @@ impl AllowedFailures {
     }
 }
 
-/// What clients met on their way.
+/// Statistics of the clients' requests.
 #[derive(Debug, Default)]
 pub(crate) struct ClientStats {
     answered: AtomicU32,
     not_now: AtomicU32,
     silent: AtomicU32,
-    /// The longest that an answer took, in milliseconds.
+    /// Longest response time, in milliseconds.
     slowest_ms: AtomicUsize,
 }
 
 impl ClientStats {
-    /// How many answers were none of "not now".
+    /// Returns the number of responses other than 503.
     pub(crate) fn answers(&self) -> u32 {
         self.answered.load(Ordering::Relaxed)
     }
@@ -90,7 +90,7 @@ impl ClientStats {
     }
 }
 
-/// Asks whichever node answers.
+/// Client that sends each request to the next node until one answers.
 #[derive(Debug, Clone)]
 pub(crate) struct FailoverClient {
     client: TestClient,
@@ -101,7 +101,7 @@ pub(crate) struct FailoverClient {
 }
 
 impl FailoverClient {
-    /// The `--dev` admin of the tenant, who waits this long for an answer.
+    /// Creates a client that calls as the `--dev` admin of the tenant, with a response timeout.
     pub(crate) fn new(
         nodes: &NodeAddresses,
         tenant: Uuid,
@@ -117,7 +117,7 @@ impl FailoverClient {
         }
     }
 
-    /// Somebody else of the same tenant.
+    /// Returns a client for another caller of the same tenant.
     pub(crate) fn bearer(&self, token: &str) -> Self {
         Self {
             client: self.client.bearer(token),
@@ -125,8 +125,7 @@ impl FailoverClient {
         }
     }
 
-    /// Carries out a command once, whoever has to be asked how often. Returns the first answer that is none of "not
-    /// now".
+    /// Executes a command once, with as many retries as needed. Returns the first response other than 503.
     pub(crate) async fn command(
         &self,
         method: Method,
@@ -138,7 +137,7 @@ impl FailoverClient {
             .await
     }
 
-    /// Reads on another node than the one that was asked last, which has to show at least this much of the log.
+    /// Reads from a node other than the one called last; the read must include the log up to this position.
     pub(crate) async fn read(&self, path: &str, position: u64) -> Result<TestResponse> {
         let client = self.client.with("min-log-position", &position.to_string());
         self.retry_until_definite(&client, &Method::GET, path, Vec::new())
@@ -180,7 +179,7 @@ impl FailoverClient {
                     self.met.silent.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            // No wait for anything: clients do not ask again at once.
+            // Not a wait: clients do not retry immediately.
             tokio::time::sleep(PAUSE).await;
         }
         bail!("{method} {path}: not within {WAIT_TIMEOUT:?}; the last answer: {last:?}")
@@ -192,14 +191,14 @@ impl FailoverClient {
     }
 }
 
-/// Clients at work, until it is enough.
+/// Concurrent clients that run until they are stopped.
 pub(crate) struct ClientGroup<T> {
     working: tokio::task::JoinSet<Result<T>>,
     enough: CancellationToken,
 }
 
 impl<T: Send + 'static> ClientGroup<T> {
-    /// Sends everybody to work.
+    /// Starts the clients.
     pub(crate) fn start<F>(
         clients: impl IntoIterator<Item = T>,
         work: fn(T, CancellationToken) -> F,
@@ -215,7 +214,7 @@ impl<T: Send + 'static> ClientGroup<T> {
         Self { working, enough }
     }
 
-    /// Waits for everybody to finish what was begun.
+    /// Waits until every client has finished what it started.
     pub(crate) async fn join_all(mut self) -> Result<Vec<T>> {
         self.enough.cancel();
         let mut home = Vec::new();

@@ -1,4 +1,4 @@
-//! What nodes say of their lag, held against the truth: nobody says that nothing is missing while something is.
+//! Comparison of reported with actual lag: no node may report a lag of 0 while events are missing.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use crate::read_model_audit::projected;
 
-/// Looks at the database and at NATS themselves.
+/// Reads the database and NATS directly.
 pub(crate) struct LagMonitor<'a> {
     log: Arc<dyn Log>,
     nats: &'a Nats,
 }
 
-/// How far everything is, as somebody says or as it is.
+/// Lags of read models, policies and relay.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Lags {
     pub(crate) projected: f64,
@@ -35,8 +35,8 @@ impl<'a> LagMonitor<'a> {
         self.log.close().await;
     }
 
-    /// One look at a node, which has to answer. Where the truth cannot be known, because database unavailable, the node
-    /// does not know it either. Returns what it said; NaN is "I do not know".
+    /// Reads the lag of a node, which must answer, and checks it unless the database or NATS is unavailable. Returns
+    /// the reported lag; NaN means unknown.
     pub(crate) async fn look(&self, node: &TestClient) -> Result<Lags> {
         let before = self.log.head().await;
         let said = [metrics(node).await?, readiness(node).await?];
@@ -48,7 +48,7 @@ impl<'a> LagMonitor<'a> {
         Ok(said[0])
     }
 
-    /// The last position of each that is there.
+    /// Returns the last processed position of read models, policies and relay.
     async fn truth(&self) -> Result<[u64; 3]> {
         let info = self.nats.info().await?.context("no stream")?;
         Ok([
@@ -66,14 +66,14 @@ impl Lags {
         relayed: f64::NAN,
     };
 
-    /// Whether all of them were told.
+    /// Returns whether all lags were reported.
     pub(crate) fn is_known(&self) -> bool {
         [self.projected, self.decided, self.relayed]
             .iter()
             .all(|number| !number.is_nan())
     }
 
-    /// Who said 0 after the head stood there must have got there by now.
+    /// Checks that a lag reported as 0 means that the position has reached `head` by now.
     fn assert_not_underreported(&self, reached: [u64; 3], head: u64) -> Result<()> {
         let said = [self.projected, self.decided, self.relayed];
         for (said, reached) in said.into_iter().zip(reached) {
@@ -86,7 +86,7 @@ impl Lags {
     }
 }
 
-/// What is not there is not known.
+/// Returns the lags from the metrics; a missing metric is unknown.
 async fn metrics(node: &TestClient) -> Result<Lags> {
     let scraped = node.get("/metrics").await?;
     ensure!(scraped.status == 200, "{scraped:?}");

@@ -1,5 +1,5 @@
-//! The leader dies or is stopped: what is written on another node is listed on a third one within ten seconds, and
-//! until then nobody says that nothing is missing.
+//! The leader is killed or stopped: within 10 s a third node lists what is written on another one, and until then no
+//! node reports a lag of 0.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::lag_monitor::{LagMonitor, Lags};
 use super::test_cluster::{TAKEN_OVER, TestCluster};
 
-/// What is done to the leader.
+/// Fault of the leader.
 #[derive(Debug, Clone, Copy)]
 enum LeaderFault {
     Killed,

@@ -1,5 +1,5 @@
-//! Patients on their way, many at once: ordered, imaged, triaged, claimed, reported and signed, each step a command
-//! and, on another node, a read that has to show it.
+//! Workload of many concurrent patients: ordered, imaged, triaged, claimed, reported and signed. Each step is a command
+//! and a read on another node that has to show it.
 
 use anyhow::{Context as _, Result, ensure};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -18,7 +18,7 @@ use super::failover_client::FailoverClient;
 use crate::faults::kill_policies::load::MODELS;
 use crate::test_app::{SECRET, fresh};
 
-/// How many patients a client has on their way at once, before the first is done.
+/// Number of patients that a client handles concurrently.
 const OPEN: usize = 4;
 
 const ORDERS: &str = "/imaging/orders";
@@ -26,7 +26,7 @@ const STUDIES: &str = "/pacs/studies";
 const ITEMS: &str = "/radiology/worklist/items";
 const REPORTS: &str = "/radiology/reports";
 
-/// What comes next.
+/// Next step of a patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WorkloadStep {
     Order,
@@ -39,7 +39,7 @@ pub(super) enum WorkloadStep {
     Done,
 }
 
-/// A patient, and what was acknowledged of them.
+/// Patient with everything that was acknowledged for it.
 #[derive(Debug)]
 pub(crate) struct PatientRecord {
     id: Uuid,
@@ -55,7 +55,7 @@ pub(crate) struct PatientRecord {
     pub(super) step: WorkloadStep,
 }
 
-/// A client, and all its patients.
+/// Client with all its patients.
 #[derive(Debug)]
 pub(crate) struct PatientWorkload {
     caller: FailoverClient,
@@ -74,7 +74,7 @@ impl PatientWorkload {
         }
     }
 
-    /// New patients until it is enough, then whatever those who are there still need.
+    /// Adds patients until it is cancelled, then completes the remaining steps of the existing ones.
     pub(crate) async fn work(mut self, enough: CancellationToken) -> Result<Self> {
         loop {
             let open = self
@@ -173,7 +173,7 @@ impl PatientRecord {
         Ok(WorkloadStep::Outputs)
     }
 
-    /// As far as there are tasks already.
+    /// Answers the tasks that already exist.
     async fn is_triaged(&mut self, caller: &FailoverClient) -> Result<WorkloadStep> {
         for task in self.open_tasks.clone() {
             let output = json!({
@@ -253,7 +253,8 @@ impl PatientRecord {
     }
 }
 
-/// Reads your writes: what another node lists at the command's position is what the command made, or came later.
+/// Checks read-your-writes: a list of another node, read at the command's position, has the command's result or a later
+/// version.
 async fn shows(caller: &FailoverClient, list: &str, written: &TestResponse) -> Result<Value> {
     let position = written.number("log-position");
     ensure!(position > 0, "{written:?}");

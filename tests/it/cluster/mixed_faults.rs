@@ -13,7 +13,7 @@ use crate::relay::holds_the_log;
 use crate::test_app::fresh;
 
 const CLIENTS: usize = 32;
-/// Longer than a command may take, and not as long as a node is stopped for.
+/// Longer than a command's deadline, and shorter than a node is stopped.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 const KILLS: usize = 4;
 const STOPS: usize = 3;
@@ -46,7 +46,7 @@ async fn heavy_kill_and_stop_of_one_of_three_nodes() -> Result<()> {
     Ok(())
 }
 
-/// The leader, until another leads, and a moment more: it wakes up in the middle of what it was doing.
+/// Stops the leader until another node leads, and a moment longer; then it resumes in the middle of its work.
 async fn stop_beyond_the_lease(fleet: &TestCluster) -> Result<()> {
     let stopped = fleet.leader().await?;
     a_moment().await;
@@ -57,7 +57,7 @@ async fn stop_beyond_the_lease(fleet: &TestCluster) -> Result<()> {
     taken_over.map(drop)
 }
 
-/// The leader first, then one of the others.
+/// Kills the leader the first time, and another node each later time.
 async fn kill_one(fleet: &mut TestCluster, turn: usize) -> Result<()> {
     let leader = fleet.leader().await?;
     a_moment().await;
@@ -68,7 +68,7 @@ async fn kill_one(fleet: &mut TestCluster, turn: usize) -> Result<()> {
     fleet.kill(victim).await
 }
 
-/// Not a wait for anything: the random moment is what is tested.
+/// Not a wait: the random moment is what is tested.
 async fn a_moment() {
     let (_, random) = fresh().as_u64_pair();
     tokio::time::sleep(Duration::from_millis(200 + random % 500)).await;

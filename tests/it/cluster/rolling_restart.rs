@@ -1,4 +1,4 @@
-//! A rolling restart: one node after the other ends as it is told to, and another process takes its place.
+//! A rolling restart: one node after the other shuts down on request and is replaced by a new process.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::relay::holds_the_log;
 
 const CLIENTS: usize = 16;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Answers before each restart: nobody notices a restart who is not at work.
+/// Number of responses before each restart, so that clients are active when it happens.
 const AT_WORK: u32 = 20;
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Who repeats what was not taken sees nothing but refused connections and "not now".
+/// Clients that retry see only refused connections and 503.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_restart_of_one_node_after_the_other() -> Result<()> {
     let mut fleet = TestCluster::start(3).await?;

@@ -1,4 +1,4 @@
-//! Several servers on one PostgreSQL, and which of them leads.
+//! Several servers on one PostgreSQL, and the current leader.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use super::load::PatientWorkload;
 use crate::faults::kill_policies::load::furnish;
 use crate::test_app::{create_catalog, fresh, serve};
 
-/// How long a lease may be without a holder that is alive.
+/// Time limit for a takeover of the leases.
 pub(super) const TAKEN_OVER: Duration = Duration::from_secs(10);
 
-/// Servers, and what they share.
+/// Servers and their shared resources.
 pub(super) struct TestCluster {
     servers: Vec<Server>,
     pub(super) nodes: NodeAddresses,
@@ -59,12 +59,12 @@ impl TestCluster {
         serve(&self.database, &arguments).await
     }
 
-    /// The tenant's admin at one node.
+    /// Returns a client of the tenant's admin for one node.
     pub(super) fn client(&self, node: usize) -> TestClient {
         TestClient::dev(&self.servers[node].base, self.tenant)
     }
 
-    /// So many clients, who wait this long for an answer and excuse this, and what they meet.
+    /// Creates this number of workloads, with a response timeout and the allowed failures, and their statistics.
     pub(super) fn wards(
         &self,
         count: usize,
@@ -82,12 +82,12 @@ impl TestCluster {
         self.servers.len()
     }
 
-    /// The node that leads, as far as its own log says.
+    /// Returns the node that leads according to its log.
     pub(super) async fn leader(&self) -> Result<usize> {
         self.leader_but(None).await
     }
 
-    /// The node that leads, once it is another than this one.
+    /// Waits until a node other than `gone` leads, and returns it.
     pub(super) async fn leader_but(&self, gone: Option<usize>) -> Result<usize> {
         let found = async || {
             let others = (0..self.len()).filter(|number| Some(*number) != gone);
@@ -101,13 +101,13 @@ impl TestCluster {
         self.servers[node].signal(name)
     }
 
-    /// SIGKILL, and another process in its place.
+    /// Sends SIGKILL and starts another process in its place.
     pub(super) async fn kill(&mut self, node: usize) -> Result<()> {
         self.servers.remove(node).kill()?;
         self.begin_again(node).await
     }
 
-    /// SIGTERM, and another process in its place.
+    /// Sends SIGTERM and starts another process in its place.
     pub(super) async fn restart(&mut self, node: usize) -> Result<()> {
         let server = self.servers.remove(node);
         server.signal("TERM")?;
@@ -124,7 +124,7 @@ impl TestCluster {
     }
 }
 
-/// Whether it holds all leases that there are.
+/// Returns whether the server holds all leases.
 fn leads(server: &Server) -> bool {
     let logged = server.logged().unwrap_or_default();
     let mut changes = logged.lines().rev().filter_map(|line| {

@@ -1,4 +1,4 @@
-//! When a reader asks for what comes after a position that the log does not have.
+//! Requests for events after a position that the log does not have.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -69,7 +69,8 @@ async fn is_refused_by_name_wherever_a_position_is_taken(engine: EngineKind) -> 
     Ok(())
 }
 
-/// Where an AI model's output is. Nothing follows from one of this type: the log stays as long as it is.
+/// Creates an output of an AI model and returns its path. Outputs of this type trigger no policy, so the log does not
+/// grow further.
 async fn an_output(house: &TestApp) -> Result<String> {
     let body = json!({ "imaging_ai_task_id": a_task(house).await?, "output_type": "quality",
         "payload": { "score": 0.5, "issues": [] } });
@@ -96,7 +97,7 @@ async fn an_empty_log_ends_at_0(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// This node need not have heard of them yet.
+/// This node may not have been notified of them yet.
 async fn another_nodes_events_are_no_such_thing(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let neighbour = house.second_server().await?;

@@ -1,4 +1,4 @@
-//! When a reader waits at the log's end.
+//! Long polling at the end of the log.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! When the feed is read in pages.
+//! The feed, read in pages.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ on_both_engines!(
     refuse_what_they_do_not_know,
 );
 
-/// An envelope's, where nothing caused the event but a caller.
+/// Members of an envelope whose event was caused only by a caller.
 const MEMBERS: [&str; 13] = [
     "id",
     "position",

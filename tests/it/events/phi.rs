@@ -1,4 +1,4 @@
-//! When the feed is asked for PHI.
+//! PHI in the feed.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;

@@ -1,4 +1,4 @@
-//! When the feed is read as server-sent events.
+//! The feed as server-sent events.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -81,7 +81,7 @@ async fn goes_on_as_events_come_and_after_a_break(engine: EngineKind) -> Result<
     .await
 }
 
-/// The heartbeat's id moves a reader on that waits for what does not come.
+/// The heartbeat's id advances a reader whose filter matches no event.
 async fn says_where_it_is_while_nothing_comes(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let mut feed = house
@@ -109,7 +109,7 @@ async fn ends_when_the_server_stops(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// The next event, heartbeats passed over.
+/// Returns the next event and skips heartbeats.
 async fn event_in(feed: &mut SseReader) -> Result<SseFrame> {
     loop {
         let frame = feed.next().await?;

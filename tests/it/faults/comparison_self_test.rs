@@ -1,4 +1,4 @@
-//! The comparison that the other stories rest on sees what differs.
+//! The comparison of read models with the log, on which other tests rely, detects differences.
 
 use anyhow::Result;
 use roentgen_tests::{DbFile, EngineKind, RawDatabase};
@@ -8,7 +8,7 @@ use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(a_changed_row_is_seen);
 
-/// What is changed, and how it is put back.
+/// Statements that change rows, and statements that undo them.
 const CHANGES: [(&str, &str); 4] = [
     (
         "UPDATE orders_v2 SET document = replace(document, 'routine', 'urgent')",

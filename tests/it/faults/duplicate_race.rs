@@ -1,4 +1,4 @@
-//! Refusals while others write: a refusal is the state's, never a race's.
+//! Rejections while others write: a rejection reflects the state and never a version conflict.
 
 use anyhow::{Result, ensure};
 use roentgen_tests::{EngineKind, TestClient};
@@ -39,7 +39,7 @@ async fn a_duplicate_is_a_duplicate_under_load(engine: EngineKind) -> Result<()>
     Ok(())
 }
 
-/// Until something else than an order comes of it.
+/// Creates orders until a request is rejected.
 async fn create_on_and_on(client: TestClient, mut order: Value) -> Result<()> {
     loop {
         if let Some(members) = order.as_object_mut() {

@@ -1,5 +1,5 @@
-//! A patient's key destroyed by hand, with its tombstone: what was sealed under it reads as erased, everything else
-//! goes on.
+//! A patient key deleted on purpose, with its tombstone: PHI sealed under it reads as erased, everything else still
+//! works.
 
 mod workflow;
 
@@ -20,7 +20,7 @@ use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(erasing_a_patient_keeps_other_data);
 
-/// A cached key outlives its row for up to 5 s.
+/// Time limit of an erasure; a cached key outlives its row by up to 5 s.
 const UNTIL_ERASED: Duration = Duration::from_secs(15);
 
 const PHI: [&str; 4] = ["indication", "patient", "metadata", "cancellation_reason"];
@@ -75,7 +75,7 @@ fn state(answer: &TestResponse) -> (u16, String) {
     (answer.status, answer.text_at("/phi"))
 }
 
-/// An erasure by the database's owner: the key and its tombstone.
+/// Erases a patient as the owner of the database: deletes the key and inserts its tombstone.
 pub(crate) async fn destroy_key(house: &TestApp, patient: Uuid) -> Result<()> {
     let mut keys = RawDatabase::on(&house.database, DbFile::Keys).await?;
     let whose = whose(&keys, house, patient);
@@ -89,14 +89,14 @@ pub(crate) async fn destroy_key(house: &TestApp, patient: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// A condition on the key of a patient of the house.
+/// Returns a condition for the key of a patient of the tenant.
 pub(crate) fn whose(keys: &RawDatabase, house: &TestApp, patient: Uuid) -> String {
     let tenant = keys.id(house.tenant);
     let patient = keys.id(patient);
     format!("tenant = {tenant} AND patient = {patient}")
 }
 
-/// By itself and in the list, once the caches have forgotten.
+/// Waits until the resource reads as erased, alone and in the list; the caches have to expire.
 async fn reads_erased(client: &TestClient, id: &str) -> Result<()> {
     let one = async || client.get(&place(id)).await.map(|response| response.json());
     let listed = async || in_list(client, id).await;
@@ -137,7 +137,7 @@ async fn feed_says(client: &TestClient, id: &str, phi: &str) -> Result<()> {
     Ok(())
 }
 
-/// Also the answers to commands forget the patient, and stay so when there is a new key.
+/// Checks that the responses to commands contain no PHI either, and that this remains after a new key was created.
 async fn still_moves(client: &TestClient, id: &str) -> Result<()> {
     let scheduled = json!({ "status": "scheduled" });
     let moved = async || client.patch(&place(id), &scheduled).await;
@@ -159,7 +159,7 @@ async fn still_moves(client: &TestClient, id: &str) -> Result<()> {
     reads_erased(client, id).await
 }
 
-/// All the rows of the read models thrown away by hand, and made again by a new process.
+/// Deletes all rows of the read models and rebuilds them in a new process.
 async fn rebuilt(house: TestApp, rows: usize) -> Result<(TestDatabase, (Server, TestClient))> {
     let TestApp {
         server,
@@ -181,7 +181,7 @@ async fn rebuilt(house: TestApp, rows: usize) -> Result<(TestDatabase, (Server, 
     assert_eq!(usize::try_from(deleted)?, rows);
     assert!(read.run("DELETE FROM generations").await? > 0);
     assert!(read.run("DELETE FROM checkpoints").await? > 0);
-    // What policies remember is as old as their checkpoint, and goes with it.
+    // The policy memory is as old as the policies' checkpoint and is deleted with it.
     read.run("DELETE FROM policy_memory").await?;
     let server = Server::start(&database, &[]).await?;
     let client = client.with_base_url(&server.base);

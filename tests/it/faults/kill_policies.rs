@@ -1,4 +1,4 @@
-//! `kill -9` and SIGSTOP while studies arrive: every study has its item, its tasks and what they found, once.
+//! `kill -9` and SIGSTOP while studies arrive: every study has its item, its tasks and their results, once.
 
 pub(crate) mod audit;
 pub(crate) mod load;
@@ -21,11 +21,11 @@ on_both_engines!(heavy_kill_while_studies_arrive);
 
 const KILLS: u32 = 22;
 const GATEWAYS: u32 = 8;
-/// The process is killed this long after it serves.
+/// Delay between the start of the server and its kill, in ms.
 const KILL_DELAY_MS: Range<u64> = 150..700;
-/// While a lease is waited for, there need not be thousands.
+/// Pause between studies, which limits their number while the test waits for a lease.
 const BETWEEN_STUDIES: Duration = Duration::from_millis(50);
-/// How long all that follows may take, a dead leader's lease included.
+/// Time limit for all effects, including the lease of a dead leader.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn heavy_kill_while_studies_arrive(engine: EngineKind) -> Result<()> {
@@ -40,7 +40,7 @@ async fn heavy_kill_while_studies_arrive(engine: EngineKind) -> Result<()> {
             None => start_again(&database).await?,
         };
         let working = work(&server, tenant, Duration::ZERO, gateways);
-        // Not a wait for anything: the random moment is what is tested.
+        // Not a wait: the random moment is what is tested.
         tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
         server.kill()?;
         gateways = all(working).await?;
@@ -51,7 +51,7 @@ async fn heavy_kill_while_studies_arrive(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// The node that leads is stopped, another takes over, and the first one wakes up in the middle of what it was doing.
+/// The leading node is stopped, another one takes over, and the first one resumes in the middle of its work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_stop_of_the_leader_while_studies_arrive() -> Result<()> {
     let database = TestDatabase::new(EngineKind::Postgres).await?;
@@ -137,15 +137,15 @@ async fn settle_and_audit(
     Ok(())
 }
 
-/// A dead leader's lease would keep the policies off for longer than a cycle lasts: it is taken away, so that they too
-/// are killed at their work.
+/// Deletes the leases and starts a server. A dead leader's lease would keep the policies idle for longer than a cycle,
+/// so that they would never be killed while working.
 async fn start_again(database: &TestDatabase) -> Result<Server> {
     let mut read = RawDatabase::on(database, DbFile::Read).await?;
     read.run("DELETE FROM leases").await?;
     Server::start(database, &[]).await
 }
 
-/// Waits until all that follows from what is in the log is done.
+/// Waits until the policies have processed the whole log.
 pub(crate) async fn settled(database: &TestDatabase) -> Result<()> {
     let beside = OfflineDatabase::open(database).await?;
     let log = &beside.log;
@@ -160,7 +160,7 @@ pub(crate) async fn settled(database: &TestDatabase) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the policies are further than they were when the leader was stopped, and some.
+/// Waits until the policies have passed the head of the log at the time of the call.
 async fn taken_over(database: &TestDatabase) -> Result<()> {
     let beside = OfflineDatabase::open(database).await?;
     let log = &beside.log;

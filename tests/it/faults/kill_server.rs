@@ -1,5 +1,5 @@
-//! `kill -9` under load, again and again: what was acknowledged is in the log exactly once, what was not is there whole
-//! or not at all, a repeat with an idempotency key gets the first answer, and the read models equal the log.
+//! Repeated `kill -9` under load: acknowledged commands are in the log exactly once, unacknowledged ones completely or
+//! not at all, an idempotent retry gets the first response, and the read models equal the log.
 
 mod audit;
 mod load;
@@ -19,7 +19,7 @@ on_both_engines!(heavy_kill_under_load);
 
 const KILLS: u32 = 22;
 const CLERKS: u32 = 16;
-/// The process is killed this long after it serves.
+/// Delay between the start of the server and its kill, in ms.
 const KILL_DELAY_MS: Range<u64> = 50..400;
 
 async fn heavy_kill_under_load(engine: EngineKind) -> Result<()> {
@@ -58,8 +58,8 @@ async fn heavy_kill_under_load(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// A dead leader's lease would keep the projector off for longer than a cycle lasts: it is taken away, so that the
-/// projector too is killed at its work.
+/// Deletes the leases and starts a server. A dead leader's lease would keep the projector idle for longer than a cycle,
+/// so that it would never be killed while working.
 async fn start_again(database: &TestDatabase) -> Result<Server> {
     let mut read = RawDatabase::on(database, DbFile::Read).await?;
     read.run("DELETE FROM leases").await?;
@@ -79,7 +79,7 @@ async fn work_until_killed(
             anyhow::Ok(clerk)
         });
     }
-    // Not a wait for anything: the random moment is what is tested.
+    // Not a wait: the random moment is what is tested.
     tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
     server.kill()?;
     let mut clerks = Vec::new();

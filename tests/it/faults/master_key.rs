@@ -1,4 +1,4 @@
-//! Another master key than the database was first opened with.
+//! A master key other than the one the database was first opened with.
 
 use std::time::Duration;
 

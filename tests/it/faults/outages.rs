@@ -1,5 +1,5 @@
-//! PostgreSQL restarted, cut off, far away or dark, under load: everybody is answered in time, with what was asked or
-//! with "not now"; what was acknowledged is there once; and the server goes on by itself.
+//! PostgreSQL restarted, disconnected, far away or unreachable, under load: every request is answered in time, with its
+//! result or 503; what was acknowledged is in the log once; and the server recovers without intervention.
 
 mod blackhole;
 mod connection_reset;
@@ -24,11 +24,10 @@ use crate::relay::holds_the_log;
 use crate::test_app::{SECRET, create_catalog, fresh};
 
 const CLIENTS: usize = 12;
-/// Whoever is not answered by then is told nothing. A list waits 2 s for its read model, 2 s for a connection and 7 s
-/// for an answer on it.
+/// Upper limit of a response time. A list waits 2 s for its read model, 2 s for a connection and 7 s for a result.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// One server, with what it needs, that is there all the time.
+/// One server that runs during the whole test, with its resources.
 struct OutageTest {
     server: Server,
     tenant: Uuid,
@@ -39,14 +38,14 @@ struct OutageTest {
 }
 
 impl OutageTest {
-    /// Over a wire to the tests' own PostgreSQL.
+    /// Creates the test with a proxy to the shared PostgreSQL.
     async fn by_wire() -> Result<Self> {
         let database = TestDatabase::new(EngineKind::Postgres).await?;
         let wire = TcpProxy::to(&database.url).await?;
         Self::open(database, Some(wire)).await
     }
 
-    /// Over a PostgreSQL that can be restarted.
+    /// Creates the test on a PostgreSQL that can be restarted.
     async fn on(postgres: &Postgres) -> Result<Self> {
         Self::open(TestDatabase::on(postgres)?, None).await
     }
@@ -108,7 +107,7 @@ impl OutageTest {
         LagMonitor::start(&self.database, &self.nats).await
     }
 
-    /// Everybody finishes what they began; then everything is there, and once.
+    /// Waits until every client has finished what it started, then checks that everything was written once.
     async fn ends_well(
         &self,
         crowd: ClientGroup<PatientWorkload>,
@@ -124,7 +123,7 @@ impl OutageTest {
     }
 }
 
-/// Looks at what the node says for as long as something else takes. Returns what it said last.
+/// Checks the node's reported lag while a future runs. Returns the future's result and the last reported lag.
 async fn watched<T>(
     watch: &LagMonitor<'_>,
     node: &TestClient,
@@ -140,7 +139,7 @@ async fn watched<T>(
     }
 }
 
-/// Not a wait for anything: for as long as this, things are as they are.
+/// Not a wait: the current condition is to last for this time.
 async fn for_a_while(seconds: u64) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     Ok(())

@@ -1,4 +1,4 @@
-//! One of two nodes stopped (SIGSTOP) in the middle of its work: the other goes on, and takes the lease over.
+//! One of two nodes is stopped (SIGSTOP) in the middle of its work: the other one continues and takes over the lease.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::test_app::{create_catalog, fresh};
 
 const CLIENTS: usize = 8;
 const SLOWEST: Duration = Duration::from_secs(3);
-/// The lease lasts 6 s, and is asked for every 2 s.
+/// Time limit of a takeover. The lease lasts 6 s, and is requested every 2 s.
 const TAKEN_OVER: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,7 +53,7 @@ async fn heavy_stop_of_one_of_two_nodes() -> Result<()> {
 
 type Work = (JoinSet<Result<Duration>>, Arc<AtomicBool>);
 
-/// Clients that create and move orders until it is enough; each tells its slowest request.
+/// Starts clients that create and change orders until they are stopped; each returns its slowest request.
 fn work(client: &TestClient, procedure: &str) -> Work {
     let enough = Arc::new(AtomicBool::new(false));
     let mut working = JoinSet::new();
@@ -96,7 +96,7 @@ async fn slowest(mut working: JoinSet<Result<Duration>>) -> Result<Duration> {
     Ok(slowest)
 }
 
-/// Waits until the log has grown by so many events.
+/// Waits until the log has grown by this number of events.
 async fn some_written(client: &TestClient, events: u64) -> Result<()> {
     let head = async || ready(client, "/head").await;
     let before = head().await?;
@@ -108,7 +108,7 @@ async fn some_written(client: &TestClient, events: u64) -> Result<()> {
     grown.await?.map(drop)
 }
 
-/// A number of what readiness tells.
+/// Returns a number from the readiness response.
 async fn ready(client: &TestClient, pointer: &str) -> Result<u64> {
     let ready = client.get("/health/ready").await?;
     let told = ready.json();

@@ -1,5 +1,5 @@
-//! Planted words in every PHI member, in what is accepted and in what is refused: none of them is in any file of the
-//! database, in anything logged by any crate, in the metrics, or in an answer to somebody else's mistake.
+//! Canaries in every PHI member, in accepted and in rejected requests: none of them is in any file of the database, in
+//! any crate's log output, in the metrics, or in the response to a rejected request.
 
 mod canaries;
 mod rejected_workflow_requests;
@@ -47,7 +47,7 @@ async fn canaries_appear_nowhere(engine: EngineKind) -> Result<()> {
     assert_absent(PLANTED, "the server's log", &logged)
 }
 
-/// An order with PHI in every member, updated and cancelled. Returns its place.
+/// Creates an order with PHI in every member, updates and cancels it, and returns its path.
 async fn accepted(client: &TestClient) -> Result<String> {
     let procedure = create_catalog(client).await?;
     let [
@@ -81,7 +81,7 @@ async fn accepted(client: &TestClient) -> Result<String> {
     for change in [detailed, cancelled] {
         let changed = client.patch(&place, &change).await?;
         ensure!(changed.status == 200, "{changed:?}");
-        // Refused by the state, or done again: either way it was read.
+        // Rejected because of the state, or repeated: the request was parsed in both cases.
         client
             .with("if-match", "\"1\"")
             .patch(&place, &change)
@@ -155,7 +155,7 @@ async fn read(client: &TestClient, order: &str) -> Result<()> {
     Ok(())
 }
 
-/// That the scan sees what is there, an open word shows.
+/// Scans the stored data for canaries. An unencrypted text shows that the scan finds what is there.
 fn scan_database(database: &TestDatabase) -> Result<()> {
     let stored = dump_storage(database)?;
     assert_present(&[OPEN], "the database", &stored)?;

@@ -1,4 +1,4 @@
-//! The log restored to an earlier point, under read models that are newer.
+//! The log restored to an earlier point, under newer read models.
 
 use std::process::Command;
 use std::time::Duration;
@@ -18,7 +18,7 @@ on_both_engines!(
     one_checkpoint_ahead_of_the_log_is_not_ready,
 );
 
-/// Policies look at their checkpoint once they lead.
+/// Policies check their checkpoint once they lead.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 const NAMED: &str = "the log was restored to an earlier point or is a different log";
@@ -46,13 +46,13 @@ async fn read_models_ahead_of_log_halt_with_reason(engine: EngineKind) -> Result
     let server = Server::start(&restored, &[]).await?;
     let client = client.with_base_url(&server.base);
     from_the_first_answer_on(&client).await?;
-    // So does another node on the same database, which does not lead.
+    // The same holds for another node on the same database, which does not lead.
     let neighbour = Server::start(&restored, &[]).await?;
     from_the_first_answer_on(&client.with_base_url(&neighbour.base)).await?;
     the_log_is_shown(&client, &kept.header("location")).await
 }
 
-/// That of a read model, and that of the policies, each alone: nothing else says so in its place.
+/// The checkpoint of a read model and that of the policies are each ahead alone; nothing else reports the error.
 async fn one_checkpoint_ahead_of_the_log_is_not_ready(engine: EngineKind) -> Result<()> {
     let mut house = TestApp::start(engine).await?;
     house.create_order(json!({})).await?;
@@ -93,7 +93,7 @@ async fn one_checkpoint_ahead_of_the_log_is_not_ready(engine: EngineKind) -> Res
     Ok(())
 }
 
-/// Nothing is shown that may be in no log any more.
+/// Checks that nothing is shown that may no longer be in the log.
 async fn from_the_first_answer_on(client: &TestClient) -> Result<()> {
     for path in ["/health/ready", "/imaging/orders", "/imaging/modalities"] {
         let refused = client.get(path).await?;
@@ -104,14 +104,14 @@ async fn from_the_first_answer_on(client: &TestClient) -> Result<()> {
     Ok(())
 }
 
-/// A single resource is folded from its stream, which is true of the log.
+/// A single resource is folded from its stream and therefore agrees with the log.
 async fn the_log_is_shown(client: &TestClient, place: &str) -> Result<()> {
     let read = client.get(place).await?;
     assert_eq!(read.status, 200, "{read:?}");
     Ok(())
 }
 
-/// What a restore of the log alone leaves behind.
+/// Copies the newer read models to the restored database, as after a restore of the log alone.
 async fn keep_newer_read_models(newer: &TestDatabase, restored: &TestDatabase) -> Result<()> {
     match newer.engine {
         EngineKind::Sqlite => {

@@ -1,4 +1,4 @@
-//! One byte of a stored event changed behind the program's back.
+//! One byte of a stored event changed past the program.
 
 use anyhow::Result;
 use roentgen_tests::{DbFile, EngineKind, RawDatabase};

@@ -1,4 +1,4 @@
-//! When a `--dev` server is called without a token.
+//! Requests without a token to a `--dev` server.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;

@@ -1,4 +1,4 @@
-//! The role table, written out from the contract (section 2): who is let through to what.
+//! The role table of the contract (section 2): permissions of each role.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ const ROLES: [&str; 8] = [
     "operator",
 ];
 
-/// A request, and a mark for each of [`ROLES`]: `x` is let through, `-` is 403; `o` is open to everybody.
+/// Request, and a mark for each of [`ROLES`]: `x` is allowed, `-` is 403; `o` is open to everybody.
 const TABLE: &[(&str, &str, &str, &str)] = &[
     // Clinician, technologist, radiologist, AI worker, integration, auditor, admin, operator:  CTRWIUAO
     ("POST", "/imaging/modalities", "{}", "------x-"),
@@ -103,7 +103,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("POST", "/pacs/instances", "{}", "-x--x-x-"),
     ("GET", "/pacs/instances", "", "xxxxxxx-"),
     ("GET", "/pacs/studies/{id}/viewer-launch", "", "xxx---x-"),
-    // Takes a viewer token, and nobody's bearer token is one.
+    // Accepts a viewer token, which no bearer token is.
     ("GET", "/pacs/viewer-tokens/verify", "", "xxxxxxxx"),
     ("POST", "/radiology/reading-profiles", "{}", "------x-"),
     ("GET", "/radiology/reading-profiles", "", "xxx-xxx-"),

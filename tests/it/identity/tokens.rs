@@ -1,4 +1,4 @@
-//! When a token is sent.
+//! Requests with a token.
 
 use anyhow::Result;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -17,10 +17,10 @@ on_both_engines!(
     is_held_to_issuer_and_audience,
 );
 
-/// What nobody is called.
+/// Subjects that are not valid.
 const NO_SUBJECTS: [&str; 5] = ["", "system", " system", "some\u{0}body", "some\nbody"];
 
-/// The server's key and algorithm, and these claims beside good ones; null takes one out.
+/// Signs valid claims, overridden by these claims, with the server's key and algorithm; null removes a claim.
 fn signed(tenant: Uuid, claims: Value) -> Result<String> {
     signed_by(SECRET, Algorithm::HS256, tenant, claims)
 }
@@ -31,7 +31,7 @@ fn signed_by(secret: &str, algorithm: Algorithm, tenant: Uuid, claims: Value) ->
     Ok(encode(&Header::new(algorithm), &with(good, claims), &key)?)
 }
 
-/// A good token, whose header names an extension that must be understood.
+/// Returns a valid token whose header names an extension that must be understood.
 fn critical(tenant: Uuid) -> Result<String> {
     let good = json!({ "sub": "somebody", "exp": 4_000_000_000_u64, "tenant_id": tenant, "roles": ["admin"] });
     let header = Header {
@@ -76,7 +76,7 @@ async fn is_let_in_with_the_servers_own(engine: EngineKind) -> Result<()> {
         ProblemCode::Forbidden,
         "no role of ours",
     );
-    // Names are exact, and the operator belongs to no tenant.
+    // Role names are case-sensitive, and an operator belongs to no tenant.
     for roles in [
         json!(["Admin"]),
         json!(["ADMIN", " admin"]),
@@ -104,7 +104,7 @@ async fn is_let_in_with_the_servers_own(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// With a subject or a name that cannot be told in a log and an audit.
+/// Returns tokens with a subject or a name that cannot be written to a log and an audit trail.
 fn badly_named(tenant: Uuid) -> Result<Vec<String>> {
     let too_long = "s".repeat(256);
     let subjects = NO_SUBJECTS.into_iter().chain([too_long.as_str()]);
@@ -180,7 +180,7 @@ async fn is_refused_with_any_other(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// A role beside `operator` counts in a tenant only: without one, nothing clinical is shown.
+/// A role in addition to `operator` needs a tenant: without one, no clinical data is shown.
 async fn is_the_operators_and_nothing_else_without_a_tenant(engine: EngineKind) -> Result<()> {
     let house = TestApp::start_with_auth(engine).await?;
     let claims = json!({ "tenant_id": null, "roles": ["operator", "admin"] });

@@ -1,4 +1,4 @@
-//! A PATCH is a merge patch (RFC 7396) on every resource of the catalog, and on orders.
+//! PATCH is a merge patch (RFC 7396) on every resource of the catalog, and on orders.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -20,14 +20,14 @@ on_both_engines!(
     the_description_says_which_are_kept,
 );
 
-/// A resource of the catalog.
+/// Kind of resource of the catalog.
 struct Kind {
     list: &'static str,
-    /// What every such resource has.
+    /// Required members of a new resource.
     needed: Value,
-    /// Members of it that a change may name.
+    /// Members that a PATCH may change and not remove.
     kept: &'static [&'static str],
-    /// What it may have besides.
+    /// Optional members.
     optional: Value,
 }
 
@@ -88,7 +88,7 @@ fn members(object: &Value) -> Map<String, Value> {
     object.as_object().cloned().unwrap_or_default()
 }
 
-/// The answer says nothing of the member, and so do its list, its past and the last event of its stream.
+/// Checks that the member is absent from the response, a read, the list, and a read with `as_of`.
 async fn is_gone(
     house: &TestApp,
     place: &str,
@@ -234,7 +234,7 @@ async fn an_order_is_patched_likewise(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// An object, a patch of it, and what comes of both.
+/// Object, a patch of it, and the result.
 struct Nested {
     list: &'static str,
     member: &'static str,
@@ -281,7 +281,7 @@ fn nested() -> Vec<Nested> {
     ]
 }
 
-/// What the patch makes of the member, in the answer, on reading, and in the past.
+/// Checks the result of the patch in the response, in a read, and in a read with `as_of`.
 async fn is_merged(house: &TestApp, place: &str, case: &Nested) -> Result<()> {
     let name = case.member;
     let patch = json!({ case.member: case.patch });
@@ -323,7 +323,7 @@ async fn objects_are_merged_member_by_member(engine: EngineKind) -> Result<()> {
     is_merged(&house, &place, &metadata).await
 }
 
-/// They say nothing of what is to be taken away where there was nothing.
+/// In a new resource nothing exists that a null could remove.
 async fn a_new_resource_keeps_the_nulls_inside(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let metadata = json!({ "a": null, "b": { "c": null } });
@@ -346,7 +346,7 @@ async fn objects_are_bounded_after_the_change_too(engine: EngineKind) -> Result<
     Ok(())
 }
 
-/// A type in a JSON Schema.
+/// The type null in a JSON Schema.
 const NULL: &str = "\"null\"";
 
 async fn the_description_says_which_are_kept(engine: EngineKind) -> Result<()> {
@@ -362,7 +362,7 @@ async fn the_description_says_which_are_kept(engine: EngineKind) -> Result<()> {
             assert!(!member.contains(NULL), "{} {member}", kind.list);
         }
         for (member, _) in members(&kind.optional) {
-            // Any JSON may be null.
+            // Any JSON value may be null.
             let said = schema["properties"][&member].to_string();
             assert!(said.contains(NULL) || member == "default_text", "{said}");
         }

@@ -1,4 +1,4 @@
-//! What holds for the query of every list and every single resource alike.
+//! Query parameters that all lists and single resources share.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -75,7 +75,7 @@ async fn refuse_what_they_do_not_know(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// Each filter of a list with a value that it does not take.
+/// Returns the filters of a list, each with an invalid value.
 fn filters(list: &str) -> &'static [(&'static str, &'static str)] {
     match list {
         "/imaging/orders" => &[

@@ -119,7 +119,7 @@ async fn are_listed_by_every_filter(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// Neither in answers nor in events, exports of the feed included, nor in problems.
+/// Responses, events (including exports of the feed) and problems are checked.
 async fn never_show_a_secret(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let endpoint =

@@ -206,7 +206,7 @@ async fn say_where_a_payload_is_wrong(engine: EngineKind) -> Result<()> {
     assert_all_rejected(&house.client, refused).await
 }
 
-/// Where the feed is read without PHI, nothing of a payload is seen but a triage's score and flags.
+/// In the feed without PHI, a payload shows only the score and flags of a triage.
 async fn are_sealed_but_for_a_triages_score_and_flags(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let task = a_task(&house).await?;

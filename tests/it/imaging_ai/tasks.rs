@@ -218,7 +218,7 @@ async fn move_forward_only(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// As the source's workers send it: without a body.
+/// The source system's workers send the status like this: without a body.
 async fn status_may_stand_in_the_query(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let task = a_task(&house).await?;

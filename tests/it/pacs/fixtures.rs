@@ -1,4 +1,4 @@
-//! What stories of studies begin with.
+//! Fixtures of the tests of studies.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use crate::test_app::{TestApp, fresh, with};
 
-/// How long all that follows from a command may take, on the slowest machine.
+/// Time limit for all effects of a command, on the slowest machine.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Where the viewer of the stories opens a study.
+/// URL template with which the viewer opens a study.
 pub(super) const VIEWER: &str = "https://viewer.example/?study={study_instance_uid}&access={token}";
 
-/// A house with an archive, `MAIN`.
+/// Creates a test app with a PACS endpoint, `MAIN`.
 pub(crate) async fn archive(engine: EngineKind) -> Result<TestApp> {
     with_archive(TestApp::start(engine).await?).await
 }
@@ -26,18 +26,18 @@ pub(super) async fn with_archive(house: TestApp) -> Result<TestApp> {
     Ok(house)
 }
 
-/// A new endpoint's body with further members.
+/// Returns the body of a new endpoint with additional members.
 pub(super) fn endpoint(code: &str, members: Value) -> Value {
     let body = json!({ "code": code, "name": "Main archive", "protocol": "DICOMweb" });
     with(body, members)
 }
 
-/// A UID that nobody has used (PS3.5, B.2: 2.25 and a UUID as a number).
+/// Returns an unused UID (PS3.5, B.2: 2.25 and a UUID as a number).
 pub(super) fn uid() -> String {
     format!("2.25.{}", fresh().as_u128())
 }
 
-/// A study's body, of a patient and a UID of its own, with further members.
+/// Returns the body of a study with a new patient and a new UID, with additional members.
 pub(crate) fn study(members: Value) -> Value {
     let body = json!({
         "pacs_endpoint_code": "MAIN", "study_instance_uid": uid(), "patient_id": fresh(),
@@ -46,7 +46,7 @@ pub(crate) fn study(members: Value) -> Value {
     with(body, members)
 }
 
-/// So many series with so many instances each.
+/// Returns this number of series with this number of instances each.
 pub(crate) fn series(of: &str, series: usize, instances: usize) -> Value {
     let one = |n: usize| {
         let list = (1..=instances).map(|m| {
@@ -59,7 +59,7 @@ pub(crate) fn series(of: &str, series: usize, instances: usize) -> Value {
     (1..=series).map(one).collect()
 }
 
-/// Tells of a study, sees it accepted, and waits until all that follows from it is done.
+/// Syncs a study, checks that it was accepted, and waits until the policies are idle.
 pub(crate) async fn sync(house: &TestApp, body: &Value) -> Result<TestResponse> {
     let answer = house.setup().post("/pacs/studies/sync", body).await?;
     assert!([200, 201].contains(&answer.status), "{answer:?}");
@@ -67,7 +67,7 @@ pub(crate) async fn sync(house: &TestApp, body: &Value) -> Result<TestResponse> 
     Ok(answer)
 }
 
-/// Waits until all that follows from what was commanded is done.
+/// Waits until the policies are idle.
 pub(super) async fn quiet(house: &TestApp) -> Result<()> {
     let named = roentgen_store::database::DatabaseUrl::parse(&house.database.url)?;
     let log = named.connect().await?;
@@ -82,12 +82,12 @@ pub(super) async fn quiet(house: &TestApp) -> Result<()> {
     Ok(())
 }
 
-/// Where a study is.
+/// Returns the path of a study.
 pub(super) fn place(study: &TestResponse) -> String {
     format!("/pacs/studies/{}", study.text_at("/id"))
 }
 
-/// The types of a stream's events, in order.
+/// Returns the types of a stream's events, in order.
 pub(super) async fn trail(house: &TestApp, stream: &str) -> Result<Vec<String>> {
     let path = format!("/events?stream_id={stream}");
     let events = house.client.get(&path).await?.lines();

@@ -1,4 +1,4 @@
-//! When a study comes with thousands of images.
+//! Studies with thousands of images.
 
 use anyhow::Result;
 use roentgen_tests::EngineKind;

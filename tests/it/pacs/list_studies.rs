@@ -1,4 +1,4 @@
-//! When studies are listed: the pages are what a naive model of the filters says.
+//! The list of studies, compared with a simple model of the filters.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ const TIMES: [Option<&str>; 4] = [
 ];
 const MODALITIES: [&str; 3] = ["CT", "mr", "Xr"];
 
-/// Two dozen studies of every kind.
+/// Syncs two dozen studies of every kind.
 async fn told(house: &TestApp, patients: [Uuid; 2]) -> Result<Vec<Value>> {
     let mut studies = Vec::new();
     house

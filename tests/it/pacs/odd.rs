@@ -1,4 +1,4 @@
-//! What archives send that is not quite right: padding, empty attributes, half a patient, impossible times, open ends.
+//! Imperfect data from a PACS: padding, empty attributes, incomplete patients, impossible times, missing end times.
 
 use anyhow::Result;
 use roentgen_tests::EngineKind;
@@ -65,7 +65,7 @@ async fn part_of_a_patient_is_laid_over_what_is_known(engine: EngineKind) -> Res
     Ok(())
 }
 
-/// The warnings' pointers.
+/// Returns the pointers of the warnings.
 fn warned(answer: &roentgen_tests::TestResponse) -> Vec<String> {
     let document = answer.json();
     let warnings = document["warnings"].as_array().cloned().unwrap_or_default();

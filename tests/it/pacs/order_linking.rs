@@ -1,4 +1,4 @@
-//! When a study meets its order: whichever came first, and where the patients differ.
+//! Linking a study to its order, in either order of arrival, and with different patients.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -21,7 +21,7 @@ on_both_engines!(
     order_and_study_at_once_are_never_both_blind,
 );
 
-/// An order's id.
+/// Creates an order and returns its id.
 async fn ordered(house: &TestApp, patient: Uuid, accession: &str) -> Result<String> {
     let members = json!({ "patient_id": patient, "accession_number": accession });
     Ok(house.create_order(members).await?.text_at("/id"))
@@ -147,9 +147,9 @@ async fn a_link_that_stands_is_not_moved_by_a_sync(engine: EngineKind) -> Result
     Ok(())
 }
 
-/// Each append checks that what it did not find is still not there. So of an order and a study at the same moment, the
-/// second sees the first: where the study came second it is linked in its own append. Where it came first, the order's
-/// event finds it.
+/// Each append checks that what it did not find still does not exist. Of an order and a study created concurrently, the
+/// second therefore sees the first: a study that comes second is linked in its own append; a study that came first is
+/// linked because of the order's event.
 async fn order_and_study_at_once_are_never_both_blind(engine: EngineKind) -> Result<()> {
     let house = archive(engine).await?;
     for n in 0..10 {

@@ -1,5 +1,5 @@
-//! What it takes to log in at a PACS endpoint or an AI model: in no answer, no event, no log, no metric, no read model
-//! and no document, and in nothing that the database keeps but as a secret under seal.
+//! Credentials of PACS endpoints and AI models: they are in no response, event, log, metric, read model or document,
+//! and the database contains them only as encrypted secrets.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::test_app::{TestApp, on_both_engines, with};
 
 on_both_engines!(a_secret_is_nowhere_in_the_open);
 
-/// Who keeps secrets, and how one says them.
+/// Resource with secrets, and how they are sent.
 struct SecretOwner {
     name: &'static str,
     at: &'static str,
@@ -37,16 +37,16 @@ const KEEPERS: [SecretOwner; 2] = [
 ];
 
 const KINDS: usize = 3;
-/// A word that is no secret: the scan has to find it.
+/// Text that is not secret, which the scan must find.
 const OPEN: &str = "zq-open-s3c";
 
 impl SecretOwner {
-    /// No two alike, and none that anybody else writes.
+    /// Returns a canary that is unique to this resource and member.
     fn word(&self, said: &str) -> String {
         format!("zq-{}-{said}-s3c", self.name)
     }
 
-    /// One of each kind.
+    /// Returns credentials of each kind.
     fn kinds(&self, round: &str) -> [Value; KINDS] {
         let word = |member: &str| self.word(&format!("{round}-{member}"));
         [
@@ -85,7 +85,7 @@ impl SecretOwner {
     }
 }
 
-/// Those that are kept.
+/// Returns the canaries of the accepted secrets.
 fn kept() -> BTreeSet<String> {
     let rounds = ["first", "later"];
     let words =
@@ -126,7 +126,7 @@ async fn a_secret_is_nowhere_in_the_open(engine: EngineKind) -> Result<()> {
     assert_absent(&nowhere, "the server's log", &std::fs::read(log)?)
 }
 
-/// One of each kind is added, read and changed.
+/// Creates, reads and changes a resource with credentials of each kind.
 async fn told(client: &TestClient, keeper: &SecretOwner) -> Result<()> {
     let first = keeper.kinds("first");
     let later = keeper.kinds("later");
@@ -171,7 +171,7 @@ async fn refused(client: &TestClient, keeper: &SecretOwner) -> Result<()> {
     Ok(())
 }
 
-/// A Parquet file holds the same rows, compressed.
+/// Only NDJSON is scanned: a Parquet file has the same rows, compressed.
 fn are_in_no_export(house: &TestApp) -> Result<()> {
     let exported = run(&house.database, &["export", "--format", "ndjson"])?;
     ensure!(exported.code == Some(0), "{}", exported.printed);
@@ -185,7 +185,7 @@ fn shows_nothing(answer: &TestResponse, status: u16) -> Result<()> {
     assert_absent(&planted(), "an answer", format!("{answer:?}").as_bytes())
 }
 
-/// The events name the secrets, and these are what was told.
+/// Checks that the secrets named by events decrypt to exactly the accepted canaries.
 async fn are_under_seal(house: &TestApp) -> Result<()> {
     let beside = OfflineDatabase::open(&house.database).await?;
     let mut found = BTreeSet::new();

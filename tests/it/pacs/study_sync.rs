@@ -1,4 +1,4 @@
-//! When an archive tells of a study.
+//! Study sync by a PACS.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -248,7 +248,7 @@ async fn what_is_not_acceptable_is_named(engine: EngineKind) -> Result<()> {
     assert_all_rejected(&house.client, refused).await
 }
 
-/// Members, the problem they make, and where.
+/// Returns invalid members, with the expected problem and its pointers.
 fn unacceptable() -> Vec<(Value, ProblemCode, &'static [&'static str])> {
     let instances = json!([{ "sop_instance_uid": "1.2.1" },
         { "sop_instance_uid": "1.02", "instance_number": 3_000_000_000_u64 }]);

@@ -1,4 +1,4 @@
-//! Looking at a study's images.
+//! Opening a study in a viewer.
 
 use anyhow::Result;
 use reqwest::Method;
@@ -32,7 +32,7 @@ async fn launch(client: &TestClient, study: &TestResponse) -> Result<TestRespons
     Ok(answer)
 }
 
-/// Asks as a proxy does.
+/// Verifies a token as a proxy does.
 async fn verify(base: &str, token: &str, uid: &str) -> Result<TestResponse> {
     let proxy = TestClient::new(base).bearer(token);
     proxy

@@ -18,14 +18,14 @@ on_both_engines!(
     refuses_what_it_does_not_know,
 );
 
-/// How long a policy may take.
+/// Time limit of a policy.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 fn timeline(patient: Uuid) -> String {
     format!("/patients/{patient}/timeline")
 }
 
-/// A member of each line, in the timeline's order.
+/// Returns a member of each entry, in the timeline's order.
 fn each(page: &TestResponse, member: &str) -> Vec<String> {
     let lines = page.json();
     let lines = lines.as_array().into_iter().flatten();
@@ -33,7 +33,7 @@ fn each(page: &TestResponse, member: &str) -> Vec<String> {
     lines.map(text).collect()
 }
 
-/// An order, its study, and the triage that a model was asked for by itself.
+/// Creates an order and its study, and waits for the triage task created by a policy.
 async fn examined(house: &TestApp, patient: Uuid) -> Result<()> {
     let model = json!({ "code": "TRIAGE", "name": "Triage", "capabilities": { "triage": true } });
     house.client.post("/imaging-ai/models", &model).await?;

@@ -1,4 +1,4 @@
-//! AI models are asked by themselves, and what they find counts.
+//! AI tasks created by policies, and the use of their results.
 
 use std::sync::Arc;
 
@@ -125,7 +125,7 @@ async fn the_highest_score_counts_and_every_flag(engine: EngineKind) -> Result<(
     node.stop().await
 }
 
-/// Somebody asked, and the worker was faster than the policies.
+/// A user created the task, and the worker was faster than the policies.
 async fn a_result_that_is_older_than_the_item_counts(engine: EngineKind) -> Result<()> {
     let database = Arc::new(TestDatabase::new(engine).await?);
     let node = TestNode::without_policies(database, fresh().into()).await?;
@@ -156,7 +156,7 @@ async fn a_result_that_is_older_than_the_item_counts(engine: EngineKind) -> Resu
     node.stop().await
 }
 
-/// A model's worker tells what it found.
+/// Adds the result of a model's worker.
 async fn found(
     node: &TestNode,
     study: StudyId,

@@ -1,4 +1,4 @@
-//! What fails inside, and goes on all the same.
+//! Internal failures that policies survive.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +19,7 @@ on_both_engines!(
     policies_that_panic_are_started_again,
 );
 
-/// By a node that has not seen the key when it was whole.
+/// The policies run on a node that has not cached the key before it was corrupted.
 async fn a_damaged_key_of_one_patient_holds_up_nobody_else(engine: EngineKind) -> Result<()> {
     let database = Arc::new(TestDatabase::new(engine).await?);
     let wrote = TestNode::without_policies(database, fresh().into()).await?;
@@ -46,7 +46,7 @@ async fn a_damaged_key_of_one_patient_holds_up_nobody_else(engine: EngineKind) -
     wrote.stop().await
 }
 
-/// Panics at the first events that it is told.
+/// Policy that panics at its first events.
 #[derive(Debug)]
 struct Panics(Arc<AtomicU32>);
 

@@ -1,4 +1,4 @@
-//! What the stories do, in the words of a hospital.
+//! Actions of the policy tests.
 
 use anyhow::Result;
 use roentgen_commands::worklist::ClaimItem;
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use super::TestNode;
 use crate::test_app::{fresh, with};
 
-/// A study to be synced.
+/// Study to be synced.
 #[derive(Clone)]
 pub(crate) struct TestStudy {
     pub(crate) patient: PatientId,
@@ -35,7 +35,7 @@ pub(crate) struct TestStudy {
     series: Vec<SyncedSeries>,
 }
 
-/// A UID of nobody else's (PS3.5, B.2).
+/// Returns an unused UID (PS3.5, B.2).
 pub(crate) fn uid() -> Uid {
     Uid::parse(&format!("2.25.{}", fresh().as_u128())).unwrap()
 }
@@ -59,7 +59,7 @@ fn series() -> SyncedSeries {
 }
 
 impl TestStudy {
-    /// A head CT of somebody, of one series.
+    /// Returns a head CT of a new patient, with one series.
     pub(crate) fn new() -> Self {
         Self {
             patient: fresh().into(),
@@ -71,7 +71,7 @@ impl TestStudy {
         }
     }
 
-    /// The same with an accession number of its own.
+    /// Returns a head CT with a new accession number.
     pub(crate) fn accessioned() -> Self {
         let accession = fresh().simple().to_string()[20..].to_owned();
         Self {
@@ -80,7 +80,7 @@ impl TestStudy {
         }
     }
 
-    /// The same with one series more.
+    /// Returns the study with one more series.
     pub(crate) fn and_more(&self) -> Self {
         let mut more = self.clone();
         more.series.push(series());
@@ -104,7 +104,7 @@ impl TestStudy {
 }
 
 impl TestNode {
-    /// The archive, whose studies complete their orders or do not.
+    /// Creates the PACS endpoint; its studies complete their orders if `completes_order`.
     pub(crate) async fn archive(&self, completes_order: bool) -> Result<()> {
         let code = PacsEndpointCode::parse("MAIN_PACS")?;
         let endpoint: PacsEndpoint = serde_json::from_value(json!({
@@ -130,19 +130,19 @@ impl TestNode {
         }))
     }
 
-    /// The archive tells of a study; returns its id.
+    /// Syncs a study and returns its id.
     pub(crate) async fn synced(&self, images: &TestStudy) -> Result<StudyId> {
         let id = self.study_id(images);
         self.execute::<Study>(id, self.sync(images)).await?;
         Ok(id)
     }
 
-    /// An order for these images; returns its id.
+    /// Creates an order for these images and returns its id.
     pub(crate) async fn ordered(&self, images: &TestStudy, members: Value) -> Result<OrderId> {
         self.ordered_for(images.patient, images, members).await
     }
 
-    /// An order that these images name, for somebody.
+    /// Creates an order with the accession number of these images, for this patient.
     pub(crate) async fn ordered_for(
         &self,
         patient_id: PatientId,
@@ -170,7 +170,7 @@ impl TestNode {
         Ok(id)
     }
 
-    /// Moves an order.
+    /// Changes the status of an order.
     pub(crate) async fn move_order(&self, id: OrderId, status: order::Status) -> Result<()> {
         let update = order::Update {
             status: Some(status),
@@ -180,7 +180,7 @@ impl TestNode {
         self.execute::<Order>(id, update).await.map(drop)
     }
 
-    /// A model that can triage, with other members.
+    /// Creates a model for triage, with additional members.
     pub(crate) async fn model(&self, code: &str, members: Value) -> Result<AiModelId> {
         let code = AiModelCode::parse(code)?;
         let model = json!({
@@ -198,7 +198,7 @@ impl TestNode {
             .await
     }
 
-    /// A radiologist claims a study's item.
+    /// Claims a study's item as a radiologist.
     pub(crate) async fn claimed(&self, study: StudyId, by: PractitionerId) -> Result<()> {
         let claim = ClaimItem {
             id: WorklistItemId::derive(study),
@@ -209,7 +209,7 @@ impl TestNode {
         Ok(())
     }
 
-    /// A radiologist says something to a study's report.
+    /// Executes a command on a study's report as a radiologist.
     pub(crate) async fn say(
         &self,
         study: StudyId,
@@ -222,7 +222,7 @@ impl TestNode {
             .map(drop)
     }
 
-    /// A radiologist begins a report with an impression.
+    /// Creates a report with an impression as a radiologist.
     pub(crate) async fn reported(
         &self,
         images: &TestStudy,
@@ -241,7 +241,7 @@ impl TestNode {
             .await
     }
 
-    /// A radiologist changes the impression.
+    /// Changes the impression as a radiologist.
     pub(crate) async fn edited(
         &self,
         study: StudyId,
@@ -260,7 +260,7 @@ impl TestNode {
             .await
     }
 
-    /// A radiologist signs, finally or not.
+    /// Signs as a radiologist, as final or preliminary.
     pub(crate) async fn signed(
         &self,
         study: StudyId,

@@ -1,4 +1,4 @@
-//! The same, as clients see it: what follows shows in the lists a moment later.
+//! Effects of policies as clients see them: they appear in the lists a moment later.
 
 use anyhow::{Result, ensure};
 use roentgen_tests::{EngineKind, TestClient, TestResponse, poll};
@@ -42,7 +42,7 @@ fn done(answer: TestResponse) -> Result<TestResponse> {
     Ok(answer)
 }
 
-/// Waits until a list is as it should be.
+/// Waits until a list meets a condition.
 async fn listed(
     client: &TestClient,
     path: &str,
@@ -81,7 +81,7 @@ async fn a_study_synced_by_many_clients_is_one_study_one_item_and_one_task_a_mod
     })
     .await?;
     listed(client, "/pacs/studies", |values| values.len() == 1).await?;
-    // A repeat, and whatever else may follow, changes nothing.
+    // Another sync, and all its effects, change nothing.
     done(client.post("/pacs/studies/sync", &images).await?)?;
     let tasks = listed(client, "/imaging-ai/tasks", |values| !values.is_empty()).await?;
     assert_eq!(tasks.len(), 2, "{tasks:?}");
@@ -146,7 +146,7 @@ async fn a_triage_shows_on_the_worklist(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// A worker that follows the feed sends back the correlation id of the task it was told of.
+/// A worker that follows the feed sends back the correlation id of its task.
 async fn one_correlation_id_leads_from_the_sync_to_the_triage_on_the_worklist(
     engine: EngineKind,
 ) -> Result<()> {
@@ -174,7 +174,7 @@ async fn one_correlation_id_leads_from_the_sync_to_the_triage_on_the_worklist(
     Ok(())
 }
 
-/// Waits until the feed holds the first event of a type.
+/// Waits for the first event of a type in the feed.
 async fn fed(client: &TestClient, event_type: &str) -> Result<Value> {
     let path = format!("/events?types={event_type}");
     let events = async || match client.get(&path).await {

@@ -1,4 +1,4 @@
-//! Images that come after a study was read.
+//! Images that arrive after a study was read.
 
 use anyhow::Result;
 use roentgen_domain::order::{Priority, Status as OrderStatus};
@@ -43,7 +43,7 @@ async fn series_after_the_final_signature_bring_the_item_back(engine: EngineKind
     node.stop().await
 }
 
-/// The signature's own consequence may not have come about when they come.
+/// The series may arrive before the effects of the signature.
 async fn series_that_come_with_the_signature_are_late_too(engine: EngineKind) -> Result<()> {
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;

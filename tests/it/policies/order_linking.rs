@@ -1,4 +1,4 @@
-//! Studies and orders find one another, and what follows from that.
+//! Linking of studies and orders, and its effects.
 
 use std::sync::Arc;
 
@@ -140,7 +140,7 @@ async fn images_of_an_order_that_is_cancelled_already_are_shown_so(
     node.stop().await
 }
 
-/// A person says that a study answers this order.
+/// Links a study to this order manually.
 async fn links(node: &TestNode, study: StudyId, order: OrderId) -> Result<()> {
     let settle = Command::Update(Box::new(Update {
         order: Change::Set(ReferencedOrder::SamePatient(order)),
@@ -149,7 +149,7 @@ async fn links(node: &TestNode, study: StudyId, order: OrderId) -> Result<()> {
     node.execute::<Study>(study, settle).await.map(drop)
 }
 
-/// Another order for the patient of these images.
+/// Creates another order for the patient of these images.
 async fn another_order(node: &TestNode, images: &TestStudy) -> Result<OrderId> {
     let number = TestStudy::accessioned();
     node.ordered_for(images.patient, &number, json!({})).await
@@ -197,7 +197,7 @@ async fn an_order_that_a_study_answers_no_more_does_nothing_to_its_item(
     node.stop().await
 }
 
-/// A person was faster than the policies.
+/// The manual link was written before the policies processed the first one.
 async fn a_link_that_stands_no_more_when_it_is_looked_at_leads_to_nothing(
     engine: EngineKind,
 ) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What becomes of a report becomes of its item.
+//! Effects of a report on its worklist item.
 
 use std::sync::Arc;
 

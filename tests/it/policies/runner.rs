@@ -1,4 +1,4 @@
-//! The runner: in order, once, past what cannot be mended, and past what cannot be read.
+//! The policy runner: in order, once, past permanent failures, and past unreadable events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,7 +39,7 @@ pub(super) fn every_policy() -> Vec<Arc<dyn Policy>> {
     })
 }
 
-/// As after the loss of what the policies remember: the checkpoint is back at the start.
+/// The policy memory was lost: the checkpoint is back at the start.
 async fn a_log_read_again_from_its_beginning_repeats_nothing(engine: EngineKind) -> Result<()> {
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
@@ -74,7 +74,7 @@ async fn a_log_read_again_from_its_beginning_repeats_nothing(engine: EngineKind)
     again.stop().await
 }
 
-/// An event of a shape that a later program wrote.
+/// An event with the schema version of a later release.
 async fn what_cannot_be_read_is_recorded_and_passed(engine: EngineKind) -> Result<()> {
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
@@ -111,7 +111,7 @@ async fn what_cannot_be_read_is_recorded_and_passed(engine: EngineKind) -> Resul
     node.stop().await
 }
 
-/// A report of a study that never arrived has no item to begin.
+/// A report of a study that never arrived has no item to start.
 async fn what_is_refused_is_recorded_and_passed(engine: EngineKind) -> Result<()> {
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
@@ -126,7 +126,7 @@ async fn what_is_refused_is_recorded_and_passed(engine: EngineKind) -> Result<()
     node.stop().await
 }
 
-/// Each with a lease of its own name: claims and checkpoint are what keeps them apart.
+/// Each node has a lease with a separate name: only reservations and the checkpoint prevent duplicates.
 async fn two_nodes_that_both_believe_to_lead_double_nothing(engine: EngineKind) -> Result<()> {
     let node = TestNode::start(engine).await?;
     node.archive(true).await?;
@@ -146,7 +146,7 @@ async fn two_nodes_that_both_believe_to_lead_double_nothing(engine: EngineKind) 
     node.stop().await
 }
 
-/// Schedules orders, and fails the first times as if the database were busy.
+/// Policy that schedules orders; its first attempts fail as if the database were busy.
 #[derive(Debug, Default)]
 struct Schedules(Arc<AtomicU32>);
 

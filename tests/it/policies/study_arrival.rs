@@ -1,4 +1,4 @@
-//! A study arrives: it is on the worklist, once.
+//! Arrival of a study: it is on the worklist, once.
 
 use anyhow::Result;
 use roentgen_domain::order::Priority;

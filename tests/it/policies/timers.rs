@@ -1,4 +1,4 @@
-//! Claims that are idle, and critical results that nobody was told of.
+//! Idle claims, and critical results that were not communicated.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ async fn an_idle_claim_is_released(engine: EngineKind) -> Result<()> {
     node.stop().await
 }
 
-/// Writes for three times as long as a claim may be idle, then stops.
+/// The holder writes for three times the claim timeout, then stops.
 async fn a_claim_is_not_idle_while_its_holder_writes(engine: EngineKind) -> Result<()> {
     let node = TestNode::start_with(engine, CLAIM_TIMEOUT).await?;
     node.archive(true).await?;

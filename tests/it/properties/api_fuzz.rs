@@ -1,7 +1,6 @@
-//! Random requests to every operation that `/openapi.json` names, with bodies and parameters grown from its schemas and
-//! from ids that were answered before, by callers of every role, in a house where a whole workflow was played: nothing
-//! is answered 5xx, what is refused appends nothing and has nothing follow from it, and in the end every read model is
-//! what the log makes it and the chain holds.
+//! Random requests to every operation of `/openapi.json`, with bodies and parameters generated from its schemas and
+//! from ids in earlier responses, by callers of every role, after a whole workflow: no response is a 5xx, a rejected
+//! request appends nothing and has no effects, and at the end every read model equals the log and the chain is intact.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +17,7 @@ use crate::workflow::full_workflow::{PhiCanaries, run_workflow};
 
 on_both_engines!(is_never_answered_with_a_failure_and_what_is_refused_leaves_nothing);
 
-/// Requests a run.
+/// Number of requests per run.
 const REQUESTS: u64 = 2500;
 const ROLES: [&str; 6] = [
     "clinician",
@@ -28,7 +27,7 @@ const ROLES: [&str; 6] = [
     "integration",
     "auditor",
 ];
-/// Operations that a run has to have seen succeed, or it proves little.
+/// Number of operations that must succeed in a run, or it proves little.
 const REACHED: usize = 40;
 
 async fn is_never_answered_with_a_failure_and_what_is_refused_leaves_nothing(
@@ -65,7 +64,7 @@ fn callers(house: &TestApp, reader: TestClient) -> Result<Vec<TestClient>> {
 
 type Refused = BTreeMap<String, String>;
 
-/// The refused requests by their correlation ids, and the operations that succeeded.
+/// Returns the rejected requests by correlation id, and the operations that succeeded.
 async fn ask(
     callers: &[TestClient],
     operations: &[Operation],

@@ -1,4 +1,4 @@
-//! Between the small numbers of a trace and the program's commands and resources.
+//! Conversions between the small numbers of a trace and the program's commands and resources.
 
 use anyhow::{Context as _, Result};
 use roentgen_commands::modality::{CreateModality, UpdateModality};
@@ -143,7 +143,7 @@ pub(super) fn change_order(id: OrderId, patch: &Patch) -> Result<UpdateOrder> {
     Ok(UpdateOrder { id, update })
 }
 
-/// A resource in the model's words, but for its version and an order's name.
+/// Resource in the model's form, without its version and an order's name.
 pub(super) trait Shown: Aggregate {
     fn shown(&self) -> Result<Value>;
 }
@@ -189,13 +189,13 @@ impl Shown for Order {
     }
 }
 
-/// The number at a text's end.
+/// Returns the number at the end of a text.
 fn number(text: &str) -> Result<u8> {
     let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
     Ok(digits.parse()?)
 }
 
-/// A time by its name; one that no command gave is of the moment.
+/// Returns the name of a time; a time that no command contained is the current time.
 fn named(time: Option<&Value>) -> Value {
     let Some(text) = time.and_then(Value::as_str) else {
         return Value::Null;

@@ -1,4 +1,4 @@
-//! The naive model: maps in memory, and the contract's rules written down once more.
+//! The reference model: maps in memory, and an independent implementation of the contract's rules.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use super::reference_orders::Order;
 use super::trace::{Change, NewOrder, OrderRef, TraceCommand, TraceStep};
 use serde_json::{Value, json};
 
-/// What a command is answered.
+/// Result of a command.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum ModelAnswer {
-    /// The resource.
+    /// Resource after the command.
     Shown(Value),
-    /// The refusal's kind.
+    /// Kind of the rejection.
     Refused(String),
 }
 
-/// All there is.
+/// State of the model.
 #[derive(Debug, Default)]
 pub(super) struct ReferenceModel {
     modalities: BTreeMap<u8, Entry>,
@@ -25,12 +25,12 @@ pub(super) struct ReferenceModel {
     keys: BTreeMap<(String, u8), (TraceCommand, Value)>,
 }
 
-/// A modality or a procedure.
+/// Modality or procedure.
 #[derive(Debug, Clone)]
 struct Entry {
     code: u8,
     name: u8,
-    /// A procedure's.
+    /// Modality of a procedure.
     modality: Option<u8>,
     is_active: bool,
     version: u64,
@@ -55,7 +55,7 @@ impl Entry {
     }
 }
 
-/// Where a command goes: the scope of its idempotency key.
+/// Returns the path of a command, which is the scope of its idempotency key.
 pub(super) fn path(ask: &TraceCommand) -> String {
     match ask {
         TraceCommand::CreateModality { .. } => "modalities".to_owned(),
@@ -76,7 +76,7 @@ fn matches(if_match: Option<u64>, version: Option<u64>) -> Result<(), String> {
 }
 
 impl ReferenceModel {
-    /// The answer, and how many events it takes.
+    /// Returns the result and the number of events that it appends.
     pub(super) fn ask(&mut self, step: &TraceStep) -> (ModelAnswer, u64) {
         if step.foreign {
             return (ModelAnswer::Refused("not_found".to_owned()), 0);

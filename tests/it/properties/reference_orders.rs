@@ -1,4 +1,4 @@
-//! The model's orders: a table of ranks, and one rule after the other.
+//! Orders of the reference model: a table of ranks, and one rule after the other.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ pub(super) struct Order {
     metadata: Option<u8>,
     patient: u8,
     urgent: bool,
-    /// ProblemCode, name and modality, as they were.
+    /// Code, name and modality of the procedure at the time of the order.
     procedure: (u8, u8, Option<u8>),
     pub(super) version: u64,
 }

@@ -1,4 +1,4 @@
-//! Requests grown from the API's own description.
+//! Generates requests from the OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ impl Operation {
     }
 }
 
-/// What a description describes, references resolved.
+/// Returns the operations of an OpenAPI document, with references resolved.
 pub(super) fn operations(described: &Value) -> Result<Vec<Operation>> {
     let paths = described["paths"].as_object().context("no paths")?;
     let mut operations = Vec::new();
@@ -68,7 +68,7 @@ fn resolved(described: &Value, schema: &Value) -> Value {
     }
 }
 
-/// Words that mean something somewhere, by the member they are for; the last are for all others.
+/// Values that have a meaning in some member, by member name; the last ones are for all other members.
 const WORDS: &[(&[&str], &[&str])] = &[
     (
         &["status"],
@@ -167,10 +167,10 @@ const WORDS: &[(&[&str], &[&str])] = &[
     ),
 ];
 
-/// The client refuses to send more.
+/// Maximum length of a parameter, in characters; the client rejects more.
 const LONGEST_PARAMETER: usize = 4096;
 
-/// Grows requests from a seed and from what was answered.
+/// Generates requests from a seed and from earlier responses.
 pub(super) struct RequestGenerator {
     state: u64,
     known: BTreeMap<String, Vec<String>>,
@@ -184,7 +184,7 @@ impl RequestGenerator {
         }
     }
 
-    /// Splitmix64.
+    /// Returns the next number of SplitMix64.
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -201,7 +201,7 @@ impl RequestGenerator {
         &all[index]
     }
 
-    /// Keeps the ids of an answer, by their members' names, and the resource's own by where it is: by its list.
+    /// Stores the ids of a response by member name, and the id of the resource by the path of its list.
     pub(super) fn learn(&mut self, place: &str, answer: &Value) {
         let list = place.split('{').next().unwrap_or_default();
         let list = list.trim_end_matches("/sync").trim_end_matches('/');
@@ -226,7 +226,7 @@ impl RequestGenerator {
         known.push(id.to_owned());
     }
 
-    /// Mostly one that was answered under this name.
+    /// Returns an id, mostly one that earlier responses had under this name.
     fn id(&mut self, name: &str) -> String {
         let name = match name {
             "/patients" => "patient_id",
@@ -246,7 +246,7 @@ impl RequestGenerator {
         }
     }
 
-    /// A path with its parameters.
+    /// Returns a path with its parameters.
     pub(super) fn path(&mut self, operation: &Operation) -> String {
         let mut segments = Vec::new();
         for segment in operation.path.split('/') {
@@ -275,7 +275,7 @@ impl RequestGenerator {
         path
     }
 
-    /// A body, where the operation takes one.
+    /// Returns a body if the operation has one.
     pub(super) fn body(&mut self, operation: &Operation) -> Option<Value> {
         let schema = operation.body.as_ref()?;
         Some(self.value("", schema, 0))

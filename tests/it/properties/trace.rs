@@ -1,18 +1,18 @@
-//! Random commands, nonsense among them. Everything is a small number, so that commands meet each other.
+//! Random commands, some of them nonsensical. All values are small numbers, so that commands affect the same resources.
 
 use proptest::option::of;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
-/// One command, and on what terms it is asked.
+/// Command with its request headers.
 #[derive(Debug, Clone)]
 pub(super) struct TraceStep {
-    /// Which of the two nodes.
+    /// Index of the node, 0 or 1.
     pub(super) node: usize,
     pub(super) ask: TraceCommand,
     pub(super) if_match: Option<u64>,
-    /// An idempotency key.
+    /// Idempotency key.
     pub(super) key: Option<u8>,
-    /// Asked by another tenant, which has nothing.
+    /// Whether the caller belongs to another tenant, which has no data.
     pub(super) foreign: bool,
 }
 
@@ -39,7 +39,7 @@ impl TraceCommand {
     }
 }
 
-/// A change to the catalog.
+/// Change of a catalog resource.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Change {
     pub(super) name: Option<u8>,
@@ -55,12 +55,12 @@ pub(super) struct NewOrder {
     pub(super) urgent: bool,
 }
 
-/// An order, which may not be there.
+/// Order, which may not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum OrderRef {
-    /// The one with this accession number.
+    /// Order with this accession number.
     Given(u8),
-    /// The so-manieth with a generated number.
+    /// Number of the order among those with a generated accession number.
     Generated(u8),
 }
 
@@ -74,7 +74,7 @@ pub(super) struct Patch {
     pub(super) metadata: Option<u8>,
 }
 
-/// In their order.
+/// Points in time, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Time {
     Past,
@@ -91,7 +91,7 @@ impl Time {
     ];
 }
 
-/// What most commands need: a catalog, and some orders.
+/// Returns the first steps of every trace: a catalog and some orders.
 pub(super) fn beginning() -> Vec<TraceStep> {
     let order = |accession, patient| {
         TraceCommand::CreateOrder(NewOrder {

@@ -1,4 +1,4 @@
-//! A trace of commands, played to two executors over one store, each answer held against the model's.
+//! Executes a trace of commands on two executors over one store and compares each result with the model.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use super::reference_model::{ModelAnswer, ReferenceModel, path};
 use super::trace::{OrderRef, TraceCommand, TraceStep, beginning};
 use crate::read_model_audit::{caught_up, compare_all};
 
-/// One engine, with everything that a server runs over it, twice over the same log.
+/// One engine with two nodes over the same log.
 pub(super) struct TraceRunner {
     log: Arc<dyn Log>,
     keyring: Keyring,
@@ -65,7 +65,7 @@ impl TraceRunner {
         self.log.close().await;
     }
 
-    /// Plays a trace, after its beginning. Returns what each was answered.
+    /// Runs the first steps and a trace, and returns the result of each command.
     pub(super) async fn play(&self, tenant: Uuid, steps: &[TraceStep]) -> Result<Vec<ModelAnswer>> {
         let mut player = TracePlayer {
             house: self,
@@ -193,7 +193,7 @@ impl TracePlayer<'_> {
         })
     }
 
-    /// An order's name; one that is not known yet has just got a generated number.
+    /// Returns an order's name; an unknown one was just created with a generated number.
     fn name(&mut self, id: OrderId) -> Result<OrderRef> {
         for number in 0..4 {
             if self.id(OrderRef::Given(number))? == id {
@@ -212,7 +212,7 @@ impl TracePlayer<'_> {
         Ok(OrderRef::Generated(number))
     }
 
-    /// The stream folds to what the model has.
+    /// Checks that the stream folds to the model's state.
     async fn stands(&mut self, name: OrderRef, expected: &ModelAnswer) -> Result<()> {
         let log = &self.house.log;
         let keyring = &self.house.keyring;

@@ -1,4 +1,4 @@
-//! Body parts are compared in one way everywhere: without padding, in any case of any script.
+//! Body parts are compared in the same way everywhere: without padding, case-insensitively in any script.
 
 use anyhow::Result;
 use roentgen_tests::EngineKind;
@@ -14,7 +14,7 @@ on_both_engines!(
     the_catalog_is_listed_by_a_body_part_whatever_it_was_written_like,
 );
 
-/// Of the catalog, of a study, of a filter.
+/// Spellings in the catalog, in a study and in a filter.
 const SAME: [[&str; 3]; 4] = [
     ["CHEST", "CHEST ", "chest"],
     ["sch\u{e4}del", "SCH\u{c4}DEL", "Scha\u{308}del"],

@@ -1,4 +1,4 @@
-//! What stories of the worklist begin with: cases to be read, and radiologists to read them.
+//! Fixtures of the worklist tests: cases and radiologists.
 
 use std::time::Duration;
 
@@ -27,30 +27,30 @@ pub(super) const PROFILES: &str = "/radiology/reading-profiles";
 
 const ARGUMENTS: [&str; 3] = ["--dev", "--master-key", MASTER_KEY];
 
-/// A server, and beside it the system that puts studies on its worklist.
+/// Server, and an executor for the system commands that put studies on its worklist.
 pub(super) struct WorklistApp {
     executor: Executor,
     _tasks: BackgroundTasks,
     pub(super) house: TestApp,
 }
 
-/// A case on the worklist.
+/// Case on the worklist.
 #[derive(Debug, Clone)]
 pub(super) struct WorklistCase {
     pub(super) id: Uuid,
     pub(super) study: Uuid,
-    /// Its path.
+    /// Path of the case.
     pub(super) place: String,
 }
 
-/// Somebody who reads.
+/// Radiologist with a client.
 #[derive(Debug, Clone)]
 pub(super) struct RadiologistClient {
     pub(super) id: Uuid,
     pub(super) client: TestClient,
 }
 
-/// A study on the worklist, as the system puts it there.
+/// Use case that puts a study on the worklist, as a policy does.
 struct Put(NewItem);
 
 impl UseCase for Put {
@@ -75,7 +75,7 @@ impl WorklistApp {
         Self::open_with(engine, &[]).await
     }
 
-    /// The same, of a server with further arguments.
+    /// Starts a server with additional arguments.
     pub(super) async fn open_with(engine: EngineKind, further: &[&str]) -> Result<Self> {
         let house = TestApp::open_with(engine, &[&ARGUMENTS, further].concat()).await?;
         let log = database::DatabaseUrl::parse(&house.database.url)?;
@@ -89,12 +89,12 @@ impl WorklistApp {
         })
     }
 
-    /// Another process on the same database.
+    /// Starts another server on the same database.
     pub(super) async fn neighbour(&self) -> Result<Server> {
         serve(&self.house.database, &ARGUMENTS).await
     }
 
-    /// Carries out one of the system's own use cases.
+    /// Executes a use case of the system.
     pub(super) async fn system<U: UseCase>(&self, use_case: &U) -> Result<Versioned<U::Aggregate>> {
         let request = CommandEnvelope {
             tenant_id: self.house.tenant.into(),
@@ -109,7 +109,7 @@ impl WorklistApp {
         Ok(outcome.resource)
     }
 
-    /// Waits until the server knows what was written beside it.
+    /// Waits until the server knows the log up to this position.
     pub(super) async fn told(&self, position: u64) -> Result<()> {
         let known = || async { log_head(&self.house.client).await.unwrap_or_default() };
         let known = wait_until("the head", Duration::from_secs(10), known, |number| {
@@ -118,7 +118,7 @@ impl WorklistApp {
         known.await.map(drop)
     }
 
-    /// A case: CT of the head, routine, where nothing else is said.
+    /// Creates a case; by default a routine CT of the head.
     pub(super) async fn item(&self, members: Value) -> Result<WorklistCase> {
         let study = fresh();
         let word =
@@ -154,7 +154,7 @@ impl WorklistApp {
         Ok(items)
     }
 
-    /// Somebody of this tenant.
+    /// Returns a client of this tenant with this role.
     pub(super) fn person(&self, role: &str, practitioner: Option<Uuid>) -> Result<TestClient> {
         let mut claims = json!({
             "sub": practitioner.map_or_else(|| role.to_owned(), |id| id.to_string()),
@@ -174,7 +174,7 @@ impl WorklistApp {
         Ok(RadiologistClient { id, client })
     }
 
-    /// A radiologist whose reading profile says so.
+    /// Creates a radiologist with this reading profile.
     pub(super) async fn radiologist_with(&self, profile: Value) -> Result<RadiologistClient> {
         let radiologist = self.radiologist()?;
         let own = json!({ "practitioner_id": radiologist.id });
@@ -184,7 +184,7 @@ impl WorklistApp {
         Ok(radiologist)
     }
 
-    /// The cases that a caseload's last event names.
+    /// Returns the open cases in the last event of a caseload.
     pub(super) async fn open_cases(&self, radiologist: Uuid) -> Result<Vec<String>> {
         let events = "/events?stream_type=RadiologistCaseload&limit=5000";
         let events = self.house.client.get(events).await?.lines();
@@ -198,7 +198,7 @@ impl WorklistApp {
 }
 
 impl RadiologistClient {
-    /// The same, who repeats what can be repeated.
+    /// Returns the radiologist with a client that retries.
     pub(super) fn repeating(&self) -> Self {
         Self {
             client: self.client.repeating(),
@@ -226,7 +226,7 @@ impl RadiologistClient {
             .await
     }
 
-    /// The same person, talking to another server.
+    /// Returns the radiologist with a client for another server.
     pub(super) fn towards(&self, server: &Server) -> Self {
         Self {
             id: self.id,
@@ -235,7 +235,7 @@ impl RadiologistClient {
     }
 }
 
-/// Was answered with 200.
+/// Checks that the response is 200.
 pub(super) fn done(answer: &TestResponse) {
     assert_eq!(answer.status, 200, "{answer:?}");
 }

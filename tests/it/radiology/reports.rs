@@ -21,19 +21,19 @@ use crate::test_app::{fresh, with};
 
 pub(super) const REPORTS: &str = "/radiology/reports";
 
-/// A study of a patient.
+/// Study of a patient.
 #[derive(Debug, Clone)]
 pub(super) struct Images {
     study: Uuid,
     patient: Uuid,
 }
 
-/// A reading room with an archive.
+/// Starts a worklist app with a PACS endpoint.
 pub(super) async fn start_with_archive(engine: EngineKind) -> Result<WorklistApp> {
     a_room_with(engine, &[]).await
 }
 
-/// The same, of a server with further arguments.
+/// Starts a worklist app with a PACS endpoint and additional arguments.
 async fn a_room_with(engine: EngineKind, arguments: &[&str]) -> Result<WorklistApp> {
     let room = WorklistApp::open_with(engine, arguments).await?;
     let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
@@ -42,7 +42,7 @@ async fn a_room_with(engine: EngineKind, arguments: &[&str]) -> Result<WorklistA
     Ok(room)
 }
 
-/// A CT of the head, where nothing else is said.
+/// Syncs a study; by default a CT of the head.
 pub(super) async fn images(room: &WorklistApp, members: Value) -> Result<Images> {
     let patient = fresh();
     let study = json!({
@@ -62,7 +62,7 @@ pub(super) async fn images(room: &WorklistApp, members: Value) -> Result<Images>
     })
 }
 
-/// The study's case on the worklist, whoever put it there.
+/// Puts the study on the worklist unless a policy has done so, and returns the path of its case.
 pub(super) async fn case(room: &WorklistApp, images: &Images) -> Result<String> {
     let item = json!({ "imaging_study_id": images.study, "patient_id": images.patient,
         "modality_code": "CT", "priority": "routine" });
@@ -73,8 +73,8 @@ pub(super) async fn case(room: &WorklistApp, images: &Images) -> Result<String> 
     Ok(format!("{ITEMS}/{id}"))
 }
 
-/// Each is refused as it says, and none of them leaves anything in a report. (What follows from studies goes on
-/// beside.)
+/// Checks that each request is rejected as expected and appends no event of a report. Policies may append other events
+/// at the same time.
 async fn all_refused(
     room: &WorklistApp,
     client: &TestClient,
@@ -104,7 +104,7 @@ fn body(images: &Images, members: Value) -> Value {
     with(body, members)
 }
 
-/// A draft; returns its place.
+/// Creates a draft and returns its path.
 pub(super) async fn a_draft(
     by: &RadiologistClient,
     images: &Images,
@@ -120,7 +120,7 @@ async fn sign(by: &RadiologistClient, place: &str, is_final: bool) -> Result<Tes
     by.client.post(&format!("{place}/sign"), &signing).await
 }
 
-/// A report that was signed; returns its place.
+/// Creates and signs a report, and returns its path.
 async fn a_signed(by: &RadiologistClient, images: &Images, is_final: bool) -> Result<String> {
     let place = a_draft(by, images, json!({})).await?;
     let signed = sign(by, &place, is_final).await?;
@@ -128,7 +128,7 @@ async fn a_signed(by: &RadiologistClient, images: &Images, is_final: bool) -> Re
     Ok(place)
 }
 
-/// A critical report that was signed; returns its place.
+/// Creates and signs a critical report, and returns its path.
 async fn a_critical(by: &RadiologistClient, images: &Images, is_final: bool) -> Result<String> {
     let place = a_draft(by, images, json!({})).await?;
     let marked = by
@@ -148,7 +148,7 @@ fn told() -> Value {
     })
 }
 
-/// The types of a report's events, in order.
+/// Returns the types of a report's events, in order.
 async fn trail(room: &WorklistApp, place: &str) -> Result<Vec<String>> {
     let id = place.rsplit('/').next().unwrap_or_default();
     let events = format!("/events?stream_id={id}&limit=5000");
@@ -158,7 +158,7 @@ async fn trail(room: &WorklistApp, place: &str) -> Result<Vec<String>> {
     Ok(events.iter().map(name).map(short).collect())
 }
 
-/// What only this study's event of a type says.
+/// Returns the only event of a type in the report's stream.
 async fn event(room: &WorklistApp, place: &str, name: &str) -> Result<Value> {
     let id = place.rsplit('/').next().unwrap_or_default();
     let events = format!("/events?stream_id={id}&types=RadiologyReport.{name}&phi=true");

@@ -19,7 +19,7 @@ on_both_engines!(
 
 const TEMPLATES: &str = "/radiology/templates";
 
-/// A template for CTs of the head, where nothing else is said; returns its id.
+/// Creates a template, by default for CTs of the head, and returns its id.
 pub(super) async fn a_template(house: &TestApp, members: Value) -> Result<String> {
     let code = format!("T-{}", fresh().simple());
     let body = json!({

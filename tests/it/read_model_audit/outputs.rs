@@ -1,4 +1,5 @@
-//! AI outputs against the log: several rows a task's stream, each of them what one event says and its sealed part.
+//! Comparison of AI outputs with the log: a task's stream has several rows, each with the content of one event and its
+//! sealed part.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use super::opened;
 
-/// What an event says of its own output, beside its id.
+/// Members of an event that describe its output, except the id.
 const SAID: [&str; 8] = [
     "imaging_study_id",
     "patient_id",
@@ -60,7 +61,7 @@ async fn compare_row(log: &Arc<dyn Log>, keyring: &Keyring, event: &StoredEvent)
     compare_sealed(keyring, event, &row).await
 }
 
-/// As its event's JSON alone has it.
+/// Returns the document, built from the event's JSON alone.
 fn document_of(event: &StoredEvent) -> Result<(Uuid, Value)> {
     let data: Value = serde_json::from_str(&event.payload)?;
     let mut document = json!({
@@ -80,7 +81,7 @@ fn document_of(event: &StoredEvent) -> Result<(Uuid, Value)> {
     Ok((id, document))
 }
 
-/// The row's sealed part opens to what its event's opens to.
+/// Checks that the sealed parts of the row and of its event decrypt to the same content.
 async fn compare_sealed(keyring: &Keyring, event: &StoredEvent, row: &Row) -> Result<()> {
     let mut sealed = SealedPhi::default();
     sealed.push(event.version, &event.sealed);

@@ -1,4 +1,4 @@
-//! Somebody who works on examinations of their own and knows at each moment how a read has to find them.
+//! A client that creates orders and studies and knows the expected result of each read.
 
 use anyhow::{Result, ensure};
 use roentgen_tests::{TestClient, TestResponse};
@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use crate::test_app::{TestApp, fresh};
 
-/// Writes at one node, reads at another.
+/// Client that writes to one node and reads from another.
 pub(super) struct ReadYourWritesClient {
     writes: TestClient,
     reads_at: TestClient,
     procedure: String,
-    /// How often something was read, and right.
+    /// Number of correct reads.
     pub(super) reads: u32,
 }
 
@@ -26,7 +26,7 @@ impl ReadYourWritesClient {
         }
     }
 
-    /// Orders an examination and takes it further; each time lists and single reads have to show it as it is.
+    /// Creates an order and advances its status; after each step lists and single reads must show the current state.
     pub(super) async fn works_and_reads(&mut self) -> Result<()> {
         let patient = fresh();
         let order = json!({ "patient_id": patient, "imaging_procedure_id": self.procedure,
@@ -63,7 +63,7 @@ impl ReadYourWritesClient {
         Ok(())
     }
 
-    /// A read of what the answer says was written.
+    /// Reads at the position that the response acknowledges.
     async fn read(&mut self, place: &str, written: &TestResponse) -> Result<TestResponse> {
         ensure!(matches!(written.status, 200 | 201), "{written:?}");
         let position = written.header("log-position");

@@ -1,4 +1,4 @@
-//! Nodes of two releases on one PostgreSQL, each with tables of its own.
+//! Nodes of two releases on one PostgreSQL, each with separate tables.
 
 use anyhow::{Result, ensure};
 use roentgen_tests::next_release::NEXT_RELEASE;
@@ -11,7 +11,7 @@ use crate::rebuilds::read_your_writes_client::ReadYourWritesClient;
 use crate::test_app::{SECRET, TestApp};
 use crate::workflow::full_workflow::{PhiCanaries, run_workflow};
 
-/// Of one row a stream, and of several.
+/// Read models with one row per stream, and with several.
 const CHANGED: &str = "orders,series,reports";
 
 async fn next_release(database: &TestDatabase) -> Result<Server> {
@@ -69,7 +69,7 @@ async fn side_by_side_read_and_keep_up_their_own_tables() -> Result<()> {
         "{in_use}"
     );
 
-    // The old release is gone, and the new one takes over what both had read.
+    // The old release ends, and the new one takes over the tables that both had read.
     let mut clerk = ReadYourWritesClient::new(&house, &there, &there);
     assert_eq!(house.server.terminate()?, Some(0));
     for _ in 0..5 {

@@ -1,5 +1,5 @@
-//! `docs/asyncapi.yaml`: what is published, as AsyncAPI 3.0 describes it. It is made from the event types and from the
-//! event sample of each, and every message of the demo is held against it.
+//! `docs/asyncapi.yaml`: the published messages as AsyncAPI 3.0. It is generated from the event types and the event
+//! sample of each, and every message of the demo is validated against it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ use roentgen_tests::{EngineKind, Nats, TestDatabase};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// Set to write the file instead of comparing it.
+/// Environment variable; if set to `always`, the file is written before it is compared.
 const UPDATE: &str = "INSTA_UPDATE";
 
 #[test]
@@ -45,7 +45,7 @@ fn the_description_is_that_of_the_event_types() -> Result<()> {
     Ok(())
 }
 
-/// The demo plays both workflows of the contract: most types, with most of their members.
+/// The demo runs both workflows of the contract: most event types, with most of their members.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_demo_publishes_is_as_described() -> Result<()> {
     let nats = Nats::start().await?;
@@ -54,7 +54,7 @@ async fn what_the_demo_publishes_is_as_described() -> Result<()> {
     demo.args(["demo", "--once", "--dev", "--nats", &nats.url()]);
     let ran = tokio::task::spawn_blocking(move || demo.output()).await??;
     ensure!(ran.status.success(), "{}", String::from_utf8(ran.stdout)?);
-    // What the demo had no time to publish, the next server does.
+    // The next server publishes what the demo had no time to publish.
     let _server =
         roentgen_tests::Server::start(&database, &["--dev", "--nats", &nats.url()]).await?;
     let messages = super::holds_the_log(&nats, &database).await?;
@@ -88,7 +88,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every event type with its schema version.
+/// Returns every event type with its schema version.
 fn types() -> Vec<(&'static str, u32)> {
     fn of<A: Aggregate>() -> &'static [(&'static str, u32)] {
         A::Event::EVENT_TYPES
@@ -230,7 +230,8 @@ fn with(schema: &Value, description: &str) -> Value {
     schema
 }
 
-/// The members of what the stream of this type begins with: an update that takes one away shows no type of it.
+/// Returns the members of the first event of this type's stream: an update that removes a member does not show its
+/// type.
 fn known_members(kind: &str) -> Result<Value> {
     let stream = kind.split('.').next().unwrap_or_default();
     let first = root()
@@ -242,7 +243,7 @@ fn known_members(kind: &str) -> Result<Value> {
     }
 }
 
-/// The schema of objects like this one, too: a member that is null here and has a type already may be either.
+/// Extends the schema to objects like this example. A member that is null here and has a known type may be either.
 fn add_example(object: &mut Value, example: &Value, begun: &Value) {
     let mut described = schema(example);
     let members = described["properties"].as_object_mut();
@@ -275,7 +276,7 @@ fn with_type(schema: &Value, kind: Value) -> Value {
     schema
 }
 
-/// The schema of which this value is an example.
+/// Returns the schema of an example value.
 fn schema(example: &Value) -> Value {
     match example {
         Value::Null => json!({}),
@@ -304,14 +305,14 @@ fn is_time(text: &str) -> bool {
     text.len() == 24 && text.ends_with('Z') && text.as_bytes().get(10) == Some(&b'T')
 }
 
-/// The same, in which a member that is not described is a fault; what is inside of members may be keyed by anything.
+/// Returns the schema with unknown members rejected at the top level; nested objects may have any keys.
 fn closed(schema: &Value) -> Value {
     let mut schema = schema.clone();
     schema["additionalProperties"] = false.into();
     schema
 }
 
-/// JSON as block YAML; scalars stay JSON, which YAML reads.
+/// Writes JSON as block YAML; scalars stay JSON, which is valid YAML.
 fn yaml(out: &mut String, value: &Value, depth: usize) -> Result<()> {
     let indent = "  ".repeat(depth);
     match value {

@@ -1,4 +1,4 @@
-//! How NATS is entered: TLS, an NKey, a credentials file, a password; and that none of it is told on.
+//! Authentication at NATS: TLS, an NKey, a credentials file, a password; none of the secrets is printed.
 
 use anyhow::{Result, ensure};
 use roentgen_tests::nats::NatsAuth;
@@ -35,12 +35,13 @@ async fn an_operators_server_is_entered_by_a_credentials_file() -> Result<()> {
     lets_in_and_is_not_told(&nats, &arguments, "[credentials]", &secrets).await
 }
 
-/// The JWT and the seed.
+/// Returns whether the line is the JWT or the seed.
 fn is_secret(line: &str) -> bool {
     !line.is_empty() && !line.starts_with('-')
 }
 
-/// A server with these arguments publishes, and neither its log nor its configuration says what let it in.
+/// Checks that a server with these arguments publishes, and that neither its log nor its configuration contains the
+/// secrets.
 async fn lets_in_and_is_not_told(
     nats: &Nats,
     arguments: &[&str],
@@ -88,7 +89,7 @@ fn tls_url(nats: &Nats) -> String {
     nats.url().replace("nats://", "tls://")
 }
 
-/// Whom to trust, and what to show.
+/// Returns the arguments for the trusted CA and the client certificate.
 fn over_tls(guard: &NatsAuth) -> Vec<String> {
     let named = [
         ("--nats-ca", guard.certificate()),

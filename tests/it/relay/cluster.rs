@@ -1,4 +1,4 @@
-//! Three nats-servers as one JetStream cluster: the stream outlives whoever leads it.
+//! Three nats-servers as one JetStream cluster: the stream survives the loss of any leader.
 
 use anyhow::{Result, ensure};
 use roentgen_tests::{Cluster, EngineKind};
@@ -19,7 +19,7 @@ async fn heavy_loss_of_the_streams_leaders(engine: EngineKind) -> Result<()> {
     for _ in 0..LOSSES {
         let leader = cluster.leader().await?;
         let working = OrderLoad::begin(&house);
-        // Not a wait for anything: the random moment is what is tested.
+        // Not a wait: the random moment is what is tested.
         tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
         let next = cluster.kill(&leader).await?;
         working.end().await;

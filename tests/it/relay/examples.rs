@@ -1,4 +1,4 @@
-//! The consumers of `docs/examples`, run as their readers would run them.
+//! The consumers of `docs/examples`, run as a user would run them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ fn executable() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_roentgen-example-consumer"))
 }
 
-/// A file with the public key that the house tells.
+/// Writes the server's public key to a file and returns the path.
 pub(super) fn public_key(house: &TestApp) -> Result<String> {
     let told = run(&house.database, &["event-key"])?;
     ensure!(told.code == Some(0), "{}", told.printed);
@@ -100,7 +100,7 @@ async fn reads_on(consumer: impl Fn(&[&str]) -> Result<Command>) -> Result<()> {
     Ok(())
 }
 
-/// What somebody makes of an event that was published.
+/// Forged variant of a published event.
 struct Forgery {
     what: &'static str,
     header: Option<(&'static str, &'static str)>,
@@ -171,7 +171,7 @@ async fn rejects(consumer: impl Fn(&[&str]) -> Result<Command>) -> Result<()> {
     Ok(())
 }
 
-/// Publishes a message, or what somebody made of it, as the only one of the stream.
+/// Publishes a message or its forged variant as the only one of the stream.
 async fn publish(nats: &Nats, real: &Message, forgery: Option<&Forgery>) -> Result<()> {
     let jetstream = nats.jetstream().await?;
     let _ = jetstream.delete_stream(STREAM).await;

@@ -1,4 +1,4 @@
-//! NATS away, servers killed, leaders paused: the stream is the log all the same.
+//! NATS unavailable, servers killed, leaders paused: the stream still equals the log.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -25,13 +25,13 @@ on_both_engines!(
     heavy_kill_of_server_and_nats_in_turn,
 );
 
-/// The shortest that a server takes: every outage here is longer.
+/// Deduplication window, the shortest that a server accepts: every outage here is longer.
 const WINDOW: Duration = Duration::from_millis(100);
 const KILLS: u32 = 22;
-/// No write of a checkpoint waits longer.
+/// Maximum time that a write of a checkpoint waits.
 const ONE_WAIT: Duration = Duration::from_secs(2);
 const CLERKS: u32 = 4;
-/// Somebody is killed this long after the work begins.
+/// Delay between the start of the work and a kill, in ms.
 pub(super) const KILL_DELAY_MS: Range<u64> = 100..400;
 
 async fn commands_go_on_while_nats_is_away(engine: EngineKind) -> Result<()> {
@@ -51,8 +51,8 @@ async fn commands_go_on_while_nats_is_away(engine: EngineKind) -> Result<()> {
     caught_up(&house.client).await
 }
 
-/// What a server leaves behind that is killed between acknowledgement and checkpoint, and is away for longer than NATS
-/// knows message ids again.
+/// The state after a server was killed between acknowledgement and checkpoint, with a longer outage than NATS stores
+/// message ids.
 async fn a_checkpoint_left_behind_is_moved_on_by_the_stream(engine: EngineKind) -> Result<()> {
     let nats = forgetful().await?;
     let url = nats.url();
@@ -95,7 +95,7 @@ async fn a_checkpoint_that_is_lost_is_found_again_in_the_stream(engine: EngineKi
     caught_up(&house.client).await
 }
 
-/// What a publisher that was paused sends when it wakes up, or a buffer that was forgotten.
+/// A publisher that was paused, or a buffer on the network, may send such messages.
 async fn a_message_that_comes_late_is_not_taken(engine: EngineKind) -> Result<()> {
     let nats = forgetful().await?;
     let house = TestApp::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
@@ -132,7 +132,7 @@ async fn heavy_kill_of_server_and_nats_in_turn(engine: EngineKind) -> Result<()>
     holds_the_log(&nats, &house.database).await?;
     for kill in 0..KILLS {
         let working = OrderLoad::begin(&house);
-        // Not a wait for anything: the random moment is what is tested.
+        // Not a wait: the random moment is what is tested.
         tokio::time::sleep(random_delay(KILL_DELAY_MS)).await;
         if kill % 2 == 0 {
             house.server.kill()?;
@@ -153,8 +153,8 @@ async fn heavy_kill_of_server_and_nats_in_turn(engine: EngineKind) -> Result<()>
     Ok(())
 }
 
-/// Somebody holds the checkpoint's row: the relay's write of it waits, and no message does. A write is given up after
-/// two seconds, the session with it, and what was seen says nothing then.
+/// While another transaction locks the checkpoint's row, the relay's write of it waits, and no message does. The write
+/// and its session are abandoned after 2 s; an observation after that proves nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_message_waits_for_the_checkpoint() -> Result<()> {
     let nats = Nats::start().await?;
@@ -167,7 +167,7 @@ async fn no_message_waits_for_the_checkpoint() -> Result<()> {
     caught_up(&house.client).await
 }
 
-/// Whether a message arrives while one and the same write of the checkpoint waits.
+/// Returns whether a message arrives during a single waiting write of the checkpoint.
 async fn passes_a_waiting_write(nats: &Nats, house: &TestApp) -> Result<bool> {
     let mut holder = RawDatabase::on(&house.database, DbFile::Log).await?;
     holder.run("BEGIN").await?;
@@ -184,7 +184,7 @@ async fn passes_a_waiting_write(nats: &Nats, house: &TestApp) -> Result<bool> {
     Ok(passed)
 }
 
-/// Since when the relay's checkpoint waits to be written; 0 where it does not.
+/// Returns the time since which the write of the relay's checkpoint waits, in µs since the epoch, or 0 if none waits.
 async fn waits_since(database: &TestDatabase) -> Result<i64> {
     let mut observer = RawDatabase::on(database, DbFile::Log).await?;
     let waiting = "SELECT coalesce(max(extract(epoch FROM query_start) * 1000000)::bigint, 0) \
@@ -217,7 +217,7 @@ async fn two_servers_publish_once() -> Result<()> {
     Ok(())
 }
 
-/// The leader is stopped with messages on their way, another takes over, and the first one wakes up.
+/// The leader is stopped while messages are in flight, another takes over, and the first one resumes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_wakes_up_late_does_no_harm() -> Result<()> {
     let nats = forgetful().await?;
@@ -250,8 +250,8 @@ async fn a_leader_that_wakes_up_late_does_no_harm() -> Result<()> {
     Ok(())
 }
 
-/// A NATS that forgets message ids as soon as one can. The stream is made so: a window that is shortened later does not
-/// count for what is known already.
+/// Starts a NATS with the shortest deduplication window. The stream is created with it: a window that is shortened
+/// later does not apply to existing message ids.
 async fn forgetful() -> Result<Nats> {
     let nats = Nats::start().await?;
     let stream = Config {
@@ -264,7 +264,7 @@ async fn forgetful() -> Result<Nats> {
     Ok(nats)
 }
 
-/// Waits until NATS knows no message id any more.
+/// Waits until NATS has forgotten all message ids.
 async fn forgotten(nats: &Nats) -> Result<()> {
     let window = i128::try_from((WINDOW * 5).as_nanos())?;
     let age = async || {
@@ -277,15 +277,15 @@ async fn forgotten(nats: &Nats) -> Result<()> {
     Ok(())
 }
 
-/// A dead leader's lease would keep the relay off for longer than a cycle lasts: it is taken away, so that the relay
-/// too is killed at its work.
+/// Deletes the leases and starts a server. A dead leader's lease would keep the relay idle for longer than a cycle, so
+/// that it would never be killed while working.
 async fn start_again(database: &TestDatabase, url: &str) -> Result<Server> {
     let mut read = RawDatabase::on(database, DbFile::Read).await?;
     read.run("DELETE FROM leases").await?;
     serve(database, &["--dev", "--nats", url]).await
 }
 
-/// Clerks who order examinations for as long as the server answers.
+/// Clients that create orders until the server stops answering.
 pub(super) struct OrderLoad {
     clerks: JoinSet<()>,
     enough: CancellationToken,
@@ -311,7 +311,7 @@ impl OrderLoad {
         self.clerks.join_all().await;
     }
 
-    /// Does not wait for answers that will not come.
+    /// Aborts the clients, whose responses will not arrive.
     fn abort(mut self) {
         self.clerks.abort_all();
     }

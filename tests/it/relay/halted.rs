@@ -1,4 +1,5 @@
-//! A stream that is not what it was, and what is not a stream for this log: named, and not written to.
+//! A stream that was changed, and a stream that does not belong to this log: the relay reports the problem and does not
+//! write.
 
 use anyhow::{Context as _, Result};
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
@@ -28,7 +29,7 @@ async fn a_stream_that_is_gone_is_not_made_again_until_somebody_decides(
     nats.jetstream().await?.delete_stream(STREAM).await?;
     stands_still(&house, "stream_gone").await?;
     assert!(nats.info().await?.is_none());
-    // As docs/operations.md has it.
+    // As described in docs/operations.md.
     let mut by_hand = RawDatabase::on(&house.database, DbFile::Log).await?;
     by_hand
         .run("DELETE FROM relays WHERE name = 'nats'")
@@ -136,7 +137,7 @@ async fn what_the_server_cannot_do_is_told_in_its_words(engine: EngineKind) -> R
     Ok(())
 }
 
-/// A house whose log is in the stream.
+/// Starts a server and waits until its log is in the stream.
 async fn published(engine: EngineKind) -> Result<(Nats, TestApp)> {
     let nats = Nats::start().await?;
     let house = TestApp::open_with(engine, &["--dev", "--nats", &nats.url()]).await?;
@@ -145,7 +146,7 @@ async fn published(engine: EngineKind) -> Result<(Nats, TestApp)> {
     Ok((nats, house))
 }
 
-/// Waits until the relay says what is wrong, and sees that nothing else suffers from it.
+/// Waits until the relay reports the problem, and checks that nothing else is affected.
 async fn stands_still(house: &TestApp, problem: &str) -> Result<()> {
     let asked = async || house.client.get("/health/ready").await;
     let named = |result: &Result<roentgen_tests::TestResponse>| {

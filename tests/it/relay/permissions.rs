@@ -1,4 +1,4 @@
-//! The users of docker/nats.conf: the server publishes and looks after its stream, a consumer only reads.
+//! The users of docker/nats.conf: the server publishes and manages its stream, a consumer only reads.
 
 use std::process::Command;
 use std::time::Duration;
@@ -17,7 +17,7 @@ type Consumer = fn(&[&str]) -> Result<Command>;
 
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What neither user may do to the stream that both know.
+/// Operations on the shared stream that neither user may do.
 const OF_NEITHER: [&str; 5] = [
     "$JS.API.STREAM.DELETE.ROENTGEN_EVENTS",
     "$JS.API.STREAM.PURGE.ROENTGEN_EVENTS",
@@ -26,7 +26,7 @@ const OF_NEITHER: [&str; 5] = [
     "$JS.API.CONSUMER.DELETE.ROENTGEN_EVENTS.example-rust",
 ];
 
-/// What a consumer may not do.
+/// Subjects that a consumer may not publish to.
 const NOT_OF_A_CONSUMER: [&str; 5] = [
     "roentgen.events.00000000-0000-0000-0000-000000000001.RadiologyReport.Signed",
     "$JS.API.STREAM.UPDATE.ROENTGEN_EVENTS",
@@ -67,7 +67,7 @@ fn with_login(nats: &Nats, (user, password): (&str, &str)) -> String {
     nats.url().replace("://", &format!("://{user}:{password}@"))
 }
 
-/// A sample consumer reads all of it with the consumer's rights.
+/// Checks that a sample consumer reads the whole stream with the consumer's permissions.
 async fn reads(consumer: Consumer, house: &TestApp, url: &str, count: usize) -> Result<()> {
     let mut command = consumer(&[url, &public_key(house)?, &count.to_string()])?;
     let ran = tokio::task::spawn_blocking(move || command.output()).await??;
@@ -80,7 +80,7 @@ async fn reads(consumer: Consumer, house: &TestApp, url: &str, count: usize) -> 
     Ok(())
 }
 
-/// Each subject is refused by name to who publishes there.
+/// Checks that publishing to each subject is rejected with an error that names the subject.
 async fn denied(nats: &Nats, login: (&str, &str), subjects: &[&str]) -> Result<()> {
     let (client, mut errors) = connected(nats, login).await?;
     for subject in subjects {
@@ -97,7 +97,7 @@ async fn denied(nats: &Nats, login: (&str, &str), subjects: &[&str]) -> Result<(
     Ok(())
 }
 
-/// A connection, and what the server holds against it.
+/// Returns a connection, and the errors that the server reports on it.
 async fn connected(
     nats: &Nats,
     (user, password): (&str, &str),

@@ -1,4 +1,4 @@
-//! What arrives.
+//! Published messages.
 
 use anyhow::{Context as _, Result};
 use roentgen_tests::{EngineKind, Nats, Server};

@@ -1,4 +1,4 @@
-//! The key that signs events: one a database, made by nobody's accident, and read by its owner only.
+//! The key that signs events: one per database, never replaced by accident, and readable by its owner only.
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,4 +1,4 @@
-//! What the stories do, as clients do it.
+//! Actions of the workflow tests, through the API.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use crate::test_app::{TestApp, fresh, with};
 
-/// How long all that follows from a command may take, on the slowest machine.
+/// Time limit for all effects of a command, on the slowest machine.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const REPORTS: &str = "/radiology/reports";
 
-/// A study to be told of.
+/// Study to be synced.
 pub(super) struct Images {
     pub(super) patient: Uuid,
     pub(super) accession: String,
@@ -27,7 +27,7 @@ pub(super) async fn open(engine: EngineKind, arguments: &[&str]) -> Result<TestA
     Ok(house)
 }
 
-/// Was accepted.
+/// Checks that the response is a success.
 pub(crate) fn done(answer: TestResponse) -> TestResponse {
     assert!(matches!(answer.status, 200 | 201), "{answer:?}");
     answer
@@ -49,7 +49,7 @@ impl Images {
         }
     }
 
-    /// The archive tells of them; the study's place and its item's.
+    /// Syncs the study; returns its response and the path of its item.
     pub(super) async fn arrive(&self, house: &TestApp) -> Result<(TestResponse, String)> {
         let study = done(house.setup().post("/pacs/studies/sync", &self.body).await?);
         let filter = format!(
@@ -69,7 +69,7 @@ impl Images {
         Ok((study, format!("/radiology/worklist/items/{}", ids[0])))
     }
 
-    /// One series more.
+    /// Syncs the study with a new series.
     pub(super) async fn grow(&self, house: &TestApp) -> Result<()> {
         let series = json!([{ "series_instance_uid": format!("2.25.{}", fresh().as_u128()) }]);
         let more = with(self.body.clone(), json!({ "series": series }));
@@ -77,7 +77,7 @@ impl Images {
         Ok(())
     }
 
-    /// They are ordered, for their own patient unless told otherwise; the order's place.
+    /// Creates an order, by default for the study's patient, and returns its path.
     pub(super) async fn ordered(&self, house: &TestApp, members: Value) -> Result<String> {
         let named = json!({ "patient_id": self.patient, "accession_number": self.accession });
         Ok(house
@@ -92,7 +92,7 @@ impl Images {
     }
 }
 
-/// Waits until a resource is as it should be.
+/// Waits until a resource meets a condition.
 pub(crate) async fn becomes(
     client: &TestClient,
     place: &str,

@@ -1,5 +1,5 @@
-//! One patient's whole way: ordered, imaged, triaged, read, signed, told and added to, with a word of its own in every
-//! member that is PHI; and a second order and a second report that are called off.
+//! The whole workflow of one patient: ordered, imaged, triaged, read, signed, communicated and extended by an addendum,
+//! with a unique canary in every PHI member; and a second order and a second report that are cancelled.
 
 use std::cell::RefCell;
 
@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::fixtures::{becomes, done, has};
 use crate::test_app::{TestApp, fresh, with};
 
-/// Words that nobody else writes: each names where it was said.
+/// Unique canaries; each contains the name of its member.
 #[derive(Debug, Default)]
 pub(crate) struct PhiCanaries(RefCell<Vec<String>>);
 
 impl PhiCanaries {
-    /// The word for a member, kept in mind.
+    /// Returns the canary for a member and records it.
     pub(crate) fn id_of(&self, member: &str) -> String {
         let word = format!("zq-{member}-w7c");
         let mut said = self.0.borrow_mut();
@@ -27,20 +27,20 @@ impl PhiCanaries {
         word
     }
 
-    /// A date that nobody else says, kept in mind.
+    /// Returns a unique date and records it.
     fn birth_date(&self) -> &'static str {
         let date = "1871-03-11";
         self.0.borrow_mut().push(date.to_owned());
         date
     }
 
-    /// All that were said so far.
+    /// Returns all canaries recorded so far.
     pub(crate) fn said(&self) -> Vec<String> {
         self.0.borrow().clone()
     }
 }
 
-/// What came of it: the places of the resources.
+/// Paths of the created resources.
 #[derive(Debug)]
 pub(crate) struct WorkflowRecord {
     pub(crate) patient: Uuid,
@@ -50,14 +50,14 @@ pub(crate) struct WorkflowRecord {
     pub(crate) task: String,
     pub(crate) outputs: Vec<String>,
     pub(crate) report: String,
-    /// The report that was called off.
+    /// Report that was cancelled.
     pub(crate) cancelled: String,
-    /// The radiologist of both reports.
+    /// Client of the radiologist of both reports.
     pub(crate) reader: TestClient,
 }
 
 impl WorkflowRecord {
-    /// The places of all that is the patient's.
+    /// Returns the paths of all the patient's resources.
     pub(crate) fn places(&self) -> Vec<&str> {
         let one_each = [&self.order, &self.study, &self.item, &self.task];
         let reports = [&self.report, &self.cancelled];
@@ -66,13 +66,13 @@ impl WorkflowRecord {
     }
 }
 
-/// Plays it in a house that has no archive yet.
+/// Runs the workflow in an app without a PACS endpoint.
 pub(crate) async fn run_workflow(house: &TestApp, words: &PhiCanaries) -> Result<WorkflowRecord> {
     let catalog = Catalog::furnish(house).await?;
     play_again(house, &catalog, words).await
 }
 
-/// Plays it once more, for another patient.
+/// Runs the workflow for another patient.
 pub(crate) async fn play_again(
     house: &TestApp,
     catalog: &Catalog,
@@ -104,7 +104,7 @@ pub(crate) async fn play_again(
     })
 }
 
-/// What is there before the first patient.
+/// Resources that exist before the first patient.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     model: String,
@@ -122,7 +122,7 @@ impl Catalog {
         let fewer = json!({ "max_concurrent_cases": 3, "is_active": false }).to_string();
         let changing = admin.send(Method::PUT, &place, fewer.into());
         done(changing.await?);
-        // Made for other images: asked by nobody but the story.
+        // Made for other images, so that policies create no tasks for it.
         let model = json!({ "code": "CT_HEAD_ICH", "name": "ICH triage", "modality_code": "MR",
             "capabilities": { "triage": true } });
         let model = done(admin.post("/imaging-ai/models", &model).await?);
@@ -137,7 +137,7 @@ impl Catalog {
     }
 }
 
-/// The same caller, each time under a key of its own: also what is kept for repeats is looked at.
+/// Returns the caller with a new idempotency key, so that stored outcomes are scanned as well.
 fn keyed(client: &TestClient) -> TestClient {
     client.with("idempotency-key", &fresh().to_string())
 }
@@ -164,7 +164,7 @@ fn accession() -> String {
     fresh().simple().to_string()[20..].to_owned()
 }
 
-/// An order that stays, after one that was cancelled.
+/// Creates an order, after one that is cancelled.
 async fn ordered(house: &TestApp, patient: Uuid, words: &PhiCanaries) -> Result<TestResponse> {
     let body = house.order_with(json!({
         "patient_id": patient, "accession_number": accession(), "priority": "stat",
@@ -182,7 +182,7 @@ async fn ordered(house: &TestApp, patient: Uuid, words: &PhiCanaries) -> Result<
     Ok(order)
 }
 
-/// The archive tells of a study, twice: the second time of a series more.
+/// Syncs a study twice, the second time with one more series.
 async fn imaged(
     house: &TestApp,
     patient: Uuid,
@@ -217,7 +217,7 @@ async fn on_the_list(house: &TestApp, study: &TestResponse) -> Result<String> {
     Ok(item)
 }
 
-/// A result of each type; the task's place and theirs.
+/// Creates a result of each type; returns the paths of the task and of the results.
 async fn analysed(
     house: &TestApp,
     catalog: &Catalog,
@@ -277,7 +277,7 @@ fn payloads(words: &PhiCanaries) -> [(&'static str, Value); 7] {
     ]
 }
 
-/// A report with something in every section, written and written over.
+/// Creates a report with content in every section, and overwrites it.
 async fn drafted(
     reader: &TestClient,
     catalog: &Catalog,
@@ -329,7 +329,7 @@ fn told(when: &str, words: &PhiCanaries) -> Value {
         "note": words.id_of(&format!("{when}-note")) })
 }
 
-/// Preliminary, changed, final, and added to.
+/// Signs the report as preliminary, changes it, signs it as final, and adds an addendum.
 async fn signed(reader: &TestClient, report: &str, words: &PhiCanaries) -> Result<()> {
     let sign = format!("{report}/sign");
     let preliminary = json!({ "final": false, "communication": told("signed", words) });
@@ -348,7 +348,7 @@ async fn signed(reader: &TestClient, report: &str, words: &PhiCanaries) -> Resul
     Ok(())
 }
 
-/// A report of another study of the same patient, called off.
+/// Creates and cancels a report of another study of the same patient.
 async fn called_off(
     house: &TestApp,
     patient: Uuid,

@@ -1,5 +1,5 @@
-//! The clients of the system that this one takes over from, as they are: each body and each query names its tenant, an
-//! addendum names its report and its author, a worker tells its status in the query.
+//! Unchanged clients of the predecessor system: each body and each query names its tenant, an addendum names its report
+//! and its author, a worker sends its status in the query.
 
 use anyhow::Result;
 use reqwest::Method;
@@ -18,7 +18,7 @@ on_both_engines!(
 
 const ACCESSION: &str = "ACC123456";
 
-/// One client, who puts a tenant into all that it sends.
+/// Client that adds the tenant to every request.
 struct LegacyClient<'a> {
     client: &'a TestClient,
     tenant: Uuid,
@@ -84,7 +84,7 @@ async fn its_clients_are_understood_from_the_order_to_the_addendum(
     Ok(())
 }
 
-/// A radiologist of this tenant, who knows its own id.
+/// Returns a radiologist of this tenant, with the practitioner's id.
 fn colleague(house: &TestApp) -> Result<(Uuid, TestClient)> {
     let id = fresh();
     Ok((id, house.practitioner(id, "radiologist")?))
@@ -108,7 +108,7 @@ async fn ordered(admin: &LegacyClient<'_>, patient: Uuid) -> Result<String> {
     Ok(place)
 }
 
-/// The archive's study; its id.
+/// Syncs the study and returns its id.
 async fn synced(admin: &LegacyClient<'_>, patient: Uuid) -> Result<String> {
     let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB",
         "auth_config": { "kind": "basic", "username": "roentgen", "password": "not this one" } });
@@ -135,7 +135,7 @@ async fn synced(admin: &LegacyClient<'_>, patient: Uuid) -> Result<String> {
     Ok(study)
 }
 
-/// A worker finds its task and tells how it goes: in the query, without a body.
+/// Finds the worker's task and sends its status in the query, without a body.
 async fn triaged(admin: &LegacyClient<'_>, study: &str) -> Result<()> {
     let list = format!("/imaging-ai/tasks?imaging_study_id={study}");
     let one = |value: &Value| value.as_array().is_some_and(|values| values.len() == 1);
@@ -157,7 +157,7 @@ async fn triaged(admin: &LegacyClient<'_>, study: &str) -> Result<()> {
     Ok(())
 }
 
-/// The radiologist claims the study's item, which shows what the model found; its place.
+/// Claims the study's item as the radiologist, checks the model's result on it, and returns its path.
 async fn claimed(
     admin: &LegacyClient<'_>,
     reader: &LegacyClient<'_>,
@@ -191,7 +191,7 @@ async fn claimed(
     Ok(item)
 }
 
-/// Written, signed, told and added to; the report's place.
+/// Creates, signs, communicates and extends a report, and returns its path.
 async fn reported(
     reader: &LegacyClient<'_>,
     radiologist: Uuid,
@@ -264,7 +264,7 @@ const LISTS: [&str; 15] = [
     "/imaging-ai/outputs",
 ];
 
-/// What would be accepted, or be missing what it names, if the tenant were right.
+/// Returns bodies that would be accepted, or lack a referenced resource, if the tenant were right.
 fn bodies() -> Vec<(&'static str, Value)> {
     let id = fresh();
     let uid = format!("2.25.{}", fresh().as_u128());

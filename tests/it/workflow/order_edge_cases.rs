@@ -1,4 +1,4 @@
-//! Orders and images that do not come as they should.
+//! Orders that arrive after their images, belong to another patient, or are cancelled after the images arrived.
 
 use anyhow::Result;
 use roentgen_tests::EngineKind;

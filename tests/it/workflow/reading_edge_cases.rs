@@ -1,4 +1,4 @@
-//! Reading that does not go straight on.
+//! Series after the final signature, reports without a claim, and reports after a cancelled one.
 
 use anyhow::Result;
 use roentgen_tests::EngineKind;

@@ -1,4 +1,4 @@
-//! A nats-server that does not let everybody in.
+//! A nats-server that requires authentication.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::certificate::Certificate;
 
-/// Its configuration, what is needed to come in, and how the tests themselves do.
+/// Configuration of the server, the client's credentials, and the login of the tests.
 #[derive(Debug)]
 pub struct NatsAuth {
     directory: TempDir,
@@ -28,20 +28,20 @@ enum NatsAuthMethod {
     Composed,
 }
 
-/// An NKey made for these tests.
+/// Seed of an NKey created for these tests.
 const SEED: &str = "SUAHXUHMIX3BV5GKOGJHQFOH6ZMEUPIEMLES3ORBWQTZQPZ3OXGHZWIURE";
 const PUBLIC: &str = "UBQR3FEJ52UPRLLS4J3ALZNNSA7N4J5RSNIMK53TS5J4EHAXPSHCW6B6";
 const CERTIFICATE: &str = "certificate";
 const LOGIN: (&str, &str) = ("tests", "xyzzy");
-/// The users of docker/nats.conf and passwords for them, one of which could be read as a number.
+/// The server's user in docker/nats.conf and a password that could be parsed as a number.
 pub const SERVER: (&str, &str) = ("roentgen", "123e4");
-/// See [`SERVER`].
+/// The consumer's user in docker/nats.conf and a password; see [`SERVER`].
 pub const CONSUMER: (&str, &str) = ("consumer", "secondpassword");
-/// The server's answers come under this prefix, and nowhere else.
+/// Inbox prefix of the server; it receives replies under no other subject.
 const SERVERS_INBOX: &str = "_INBOX.roentgen";
 
 impl NatsAuth {
-    /// TLS, both ways by one certificate that openssl makes, an NKey, and a login for the tests.
+    /// Configures mutual TLS with one certificate made by openssl, an NKey, and a login for the tests.
     pub fn with_users() -> Result<Self> {
         let guard = Self::new(NatsAuthMethod::Password)?;
         Certificate::make(guard.directory.path(), CERTIFICATE)?;
@@ -54,7 +54,7 @@ impl NatsAuth {
         ))
     }
 
-    /// An operator, who vouches for an account, which vouches for a user.
+    /// Configures an operator that signs an account, which signs a user.
     pub fn with_an_operator() -> Result<Self> {
         let operator = KeyPair::new_operator();
         let user = KeyPair::new_user();
@@ -82,7 +82,7 @@ impl NatsAuth {
         ))
     }
 
-    /// The users of docker-compose.yml, by its configuration; where it listens and what it keeps is the test's.
+    /// Configures the users of docker-compose.yml from docker/nats.conf; ports and store directory are the test's.
     pub fn composed() -> Result<Self> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/nats.conf");
         let text = std::fs::read_to_string(path)?;
@@ -94,7 +94,7 @@ impl NatsAuth {
         Self::new(NatsAuthMethod::Composed)?.configured(&kept.join("\n"))
     }
 
-    /// What its configuration reads from the environment, as docker-compose.yml writes it there.
+    /// Returns the environment variables that the configuration reads, quoted as docker-compose.yml quotes them.
     pub(super) fn environment(&self) -> [(&'static str, String); 2] {
         [
             ("NATS_SERVER_PASSWORD", format!("\"{}\"", SERVER.1)),
@@ -114,17 +114,17 @@ impl NatsAuth {
         Ok(self)
     }
 
-    /// The certificate, which signed itself.
+    /// Returns the path of the self-signed certificate.
     pub fn certificate(&self) -> PathBuf {
         self.path(&format!("{CERTIFICATE}.pem"))
     }
 
-    /// The certificate's private key.
+    /// Returns the path of the certificate's private key.
     pub fn key(&self) -> PathBuf {
         self.path(&format!("{CERTIFICATE}-key.pem"))
     }
 
-    /// A file with what lets somebody in: the NKey's seed, or the user's credentials, whose last line is not ended.
+    /// Writes a file with the client's secret: the seed of the NKey, or the user's credentials without a final newline.
     pub fn secret(&self) -> Result<PathBuf> {
         let path = self.path("secret");
         let secret = match &self.entrance {
@@ -166,7 +166,7 @@ impl NatsAuth {
     }
 }
 
-/// An account's limits: none but on JetStream, of which a system account must have nothing.
+/// Returns the limits of an account: none, except for JetStream, which a system account must not have.
 fn limits(jetstream: i32) -> Value {
     json!({
         "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
@@ -175,7 +175,7 @@ fn limits(jetstream: i32) -> Value {
     })
 }
 
-/// What one says of another, in version 2 of NATS' claims.
+/// Signs claims about a key with another key, in version 2 of NATS claims.
 fn jwt(by: &KeyPair, of: &KeyPair, claims: &Value) -> Result<String> {
     let header = json!({"typ": "JWT", "alg": "ed25519-nkey"});
     let body = json!({

@@ -1,4 +1,4 @@
-//! Three nats-servers that are one JetStream cluster, each of which can be killed.
+//! A JetStream cluster of three nats-servers, each of which can be killed.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use super::{Nats, free_port};
 use crate::poll;
 
 const MEMBERS: usize = 3;
-/// A vote among the members, and what a member that was away has to be told.
+/// Maximum time of a leader election and of the catch-up of a restarted member.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The cluster. Dropping it kills its members.
+/// JetStream cluster. Dropping it kills its members.
 #[derive(Debug)]
 pub struct Cluster(Vec<Nats>);
 
-/// What makes a server one of a cluster.
+/// Cluster settings of one server.
 #[derive(Debug)]
 pub(super) struct Member {
     name: String,
-    /// Where the others reach it.
+    /// Port for the routes of the other members.
     port: u16,
     others: Vec<u16>,
 }
@@ -58,7 +58,7 @@ impl Member {
 }
 
 impl Cluster {
-    /// Starts one on free ports, with empty stores.
+    /// Starts a cluster on free ports, with empty stores.
     pub async fn start() -> Result<Self> {
         let mut members = Vec::new();
         for member in Member::all()? {
@@ -67,19 +67,19 @@ impl Cluster {
         Ok(Self(members))
     }
 
-    /// As `--nats` takes it: all members.
+    /// Returns the URLs of all members, for `--nats`.
     pub fn urls(&self) -> String {
         let urls: Vec<_> = self.0.iter().map(Nats::url).collect();
         urls.join(",")
     }
 
-    /// A member that runs.
+    /// Returns a running member.
     pub fn one(&self) -> Result<&Nats> {
         let one = self.0.iter().find(|nats| nats.child.is_some());
         one.context("every member is dead")
     }
 
-    /// Waits until the stream has a leader, and every other member follows it; its name.
+    /// Waits until the stream has a leader and every other member follows it; returns the leader's name.
     pub async fn leader(&self) -> Result<String> {
         let whole = |cluster: &ClusterInfo| {
             cluster.replicas.len() + 1 == MEMBERS
@@ -88,14 +88,14 @@ impl Cluster {
         self.led("a leader whom all follow", whole).await
     }
 
-    /// SIGKILL to a member, and waits until the others have another leader; its name.
+    /// Sends SIGKILL to a member, waits until the others have elected another leader, and returns its name.
     pub async fn kill(&mut self, name: &str) -> Result<String> {
         self.member(name)?.kill()?;
         let other = |cluster: &ClusterInfo| cluster.leader.as_deref() != Some(name);
         self.led("another leader", other).await
     }
 
-    /// Starts a member over what its store holds.
+    /// Starts a member again with its existing store.
     pub async fn start_again(&mut self, name: &str) -> Result<()> {
         self.member(name)?.restart().await
     }

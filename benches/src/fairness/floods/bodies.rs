@@ -1,4 +1,4 @@
-//! Bodies that cost the most to read for their length: very many empty things.
+//! Bodies that are the most expensive to parse for their length: very many empty elements.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::fairness::flood::{Asked, Caller};
 use crate::http_client::Connection;
 
 const CALLERS: usize = 4;
-/// As much as a sync may send, and anything else, in bytes.
+/// Maximum body size of a sync, and of any other request, in bytes.
 const LARGEST_BYTES: usize = 8 * 1024 * 1024;
 const LARGE_BYTES: usize = 512 * 1024;
-/// How deep things are nested.
+/// Nesting depth.
 const DEPTH: usize = 60;
 
 /// Method, path and body.
@@ -45,7 +45,7 @@ pub(super) async fn callers(
         .collect())
 }
 
-/// Studies whose series and instances are nothing.
+/// Returns studies with empty series and instances.
 fn syncs() -> Vec<Sent> {
     let begin = format!(
         r#"{{"pacs_endpoint_code":"MAIN","study_instance_uid":"1.2.3","modality_code":"CT","patient_id":"{}""#,
@@ -66,7 +66,7 @@ fn syncs() -> Vec<Sent> {
     all
 }
 
-/// A list of this element, over and over, as long as that.
+/// Returns a JSON array of this element, repeated up to this number of bytes.
 fn filled(element: &str, bytes: usize) -> String {
     let count = (bytes - 2) / (element.len() + 1);
     format!("[{}]", vec![element; count].join(","))

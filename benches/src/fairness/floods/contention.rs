@@ -1,5 +1,5 @@
-//! Changes of one order by many at once: of their own tenant's, and of the other tenant's, which they must not learn
-//! of.
+//! Concurrent changes of one order: of the flooding tenant's, and of the other tenant's, whose existence must not be
+//! revealed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,7 +34,7 @@ fn changes_foreign(caller: usize, order: String) -> Caller {
     })
 }
 
-/// Goes on with another order when this one takes no more, and all with the same one.
+/// Changes one order that all callers share, and continues with a new one when it accepts no more changes.
 fn changes_own(caller: usize, own: Arc<Mutex<String>>, new: String) -> Caller {
     let mut number = 0_u64;
     let mut changed = String::new();

@@ -1,4 +1,4 @@
-//! Readers of everything: lists page by page, the log page by page with and without PHI, and its events as they come.
+//! Readers of everything: lists by page, the log by page with and without PHI, and its events as they arrive.
 
 use super::{make, order};
 use crate::fairness::Site;
@@ -26,14 +26,14 @@ pub(super) async fn callers(site: &Site, procedure: &str) -> anyhow::Result<Vec<
     Ok(callers.collect())
 }
 
-/// The page after the last one, or the first one.
+/// Returns the path of the page after the last one, or of the first one.
 fn next_page(last: Option<&BenchResponse>) -> String {
     let link = last.and_then(|page| header(&page.head, "link"));
     link.and_then(target)
         .unwrap_or_else(|| FIRST_PAGE.to_owned())
 }
 
-/// The page of the log after the last one, or its first one.
+/// Returns the path of the log's page after the last one, or of the first one.
 fn events(last: Option<&BenchResponse>, phi: &str) -> String {
     let scanned = last.and_then(|page| {
         let is_empty = page.body.is_empty();

@@ -1,5 +1,5 @@
-//! Changes of one order after the other, each with much PHI: a row that kept every sealed part would be written again
-//! with each of them.
+//! Changes of one order after the other, each with much PHI: a row that retained every sealed part would be rewritten
+//! with each change.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ pub(super) fn callers(procedure: &str) -> Vec<Caller> {
     (0..CALLERS).map(|_| caller(procedure.to_owned())).collect()
 }
 
-/// Changes an order until it takes no more, and then the next one.
+/// Changes an order until it accepts no more changes, and then creates the next one.
 fn caller(procedure: String) -> Caller {
     let mut place = None;
     let mut number = 0_u64;

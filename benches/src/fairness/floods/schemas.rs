@@ -1,11 +1,11 @@
-//! Templates whose schemas have many patterns, each of them as costly to compile as one may be, and no two the same.
+//! Templates whose schemas have many patterns, each as expensive to compile as allowed, and no two the same.
 
 use serde_json::json;
 
 use crate::fairness::flood::{Asked, Caller};
 
 const CALLERS: u64 = 4;
-/// So many patterns fit into the 64 KiB of a schema.
+/// Number of patterns that fit into the 64 KiB of a schema.
 const PATTERNS: u64 = 1_300;
 
 pub(super) fn callers() -> Vec<Caller> {

@@ -9,7 +9,7 @@ use crate::http_client::Connection;
 
 const CALLERS: usize = 32;
 const NAMES: usize = 1_000;
-/// As long as a name and a search may be, in characters.
+/// Maximum length of a name and of a search, in characters.
 const NAME_CHARACTERS: usize = 256;
 const SEARCH_CHARACTERS: usize = 128;
 

@@ -16,15 +16,15 @@ use crate::http_client::{BenchResponse, Connection};
 const ORDERS: &str = "/imaging/orders";
 const ITEMS: &str = "/radiology/worklist/items";
 const REPORTS: &str = "/radiology/reports";
-/// How long an answer is waited for.
+/// Response timeout.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a study may take until its case is on the worklist, and the pause before the next look.
+/// Time limit for a study's case to appear on the worklist, and the pause between two checks.
 const FOLLOW_TIMEOUT: Duration = Duration::from_secs(10);
-/// The server closes a connection that was not used for twice as long.
+/// Maximum idle time of a reused connection; the server closes one after twice this time.
 const IDLE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A new order's body.
+/// Returns the body of a new order.
 pub(super) fn order(procedure: &str, patient: Uuid) -> Value {
     json!({
         "patient_id": patient, "imaging_procedure_id": procedure, "priority": "urgent",
@@ -33,8 +33,8 @@ pub(super) fn order(procedure: &str, patient: Uuid) -> Value {
     })
 }
 
-/// A case from its order to its report. What goes wrong ends it, and is counted. The first request counts from when the
-/// case was due.
+/// Runs a case from its order to its report. An error ends the case and is counted. The latency of the first request is
+/// measured from the time at which the case was due.
 pub(super) async fn run(work: Arc<Work>, figures: Arc<Mutex<Figures>>, due: Instant) {
     let through = async {
         let mut case = Case {
@@ -64,11 +64,11 @@ struct Case<'a> {
     reader: Caller,
     work: &'a Work,
     figures: &'a Mutex<Figures>,
-    /// When the next request was due, if it was not just now.
+    /// Time at which the next request was due, if it was not just now.
     due: Option<Instant>,
 }
 
-/// Somebody with a connection, which is open while it is used.
+/// Caller with a connection, which is open while it is used.
 struct Caller {
     token: String,
     connection: Option<(Connection, Instant)>,
@@ -82,7 +82,7 @@ impl Caller {
         })
     }
 
-    /// The connection; another one where it was not used for so long that the server may be closing it.
+    /// Returns the connection, or opens a new one if it was idle for so long that the server may be closing it.
     async fn connection(&mut self, work: &Work) -> anyhow::Result<&mut Connection> {
         let used = self.connection.take();
         let connection = match used.filter(|(_, used)| used.elapsed() < IDLE) {
@@ -94,7 +94,7 @@ impl Caller {
     }
 }
 
-/// Who sends a request.
+/// Caller of a request.
 #[derive(Debug, Clone, Copy)]
 enum By {
     Ward,
@@ -121,7 +121,7 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// The ids of the study and of its case on the worklist, which follows.
+    /// Returns the ids of the study and of its case, which appears on the worklist later.
     async fn imaged(&mut self, patient: Uuid) -> anyhow::Result<(String, String)> {
         let study = json!({
             "pacs_endpoint_code": "MAIN", "patient_id": patient, "modality_code": "CT",
@@ -172,7 +172,7 @@ impl Case<'_> {
             .await
     }
 
-    /// Sends a command, which has to succeed; the resource as it is then.
+    /// Sends a command, which must succeed, and returns the resource after it.
     async fn command(
         &mut self,
         by: By,
@@ -190,7 +190,7 @@ impl Case<'_> {
         Ok(serde_json::from_slice(&answer.body)?)
     }
 
-    /// Reads a list, which has to be right.
+    /// Reads a list and checks it.
     async fn lists(
         &mut self,
         by: By,
@@ -238,7 +238,8 @@ impl Case<'_> {
     }
 }
 
-/// Whether the list is of this resource only, and of this version or one that follows from it: policies go on with it.
+/// Returns whether the list contains only this resource, in this version or a later one: policies may change the
+/// resource.
 fn is_only(rows: &[Value], resource: &Value) -> bool {
     let version = |of: &Value| of.get("version").and_then(Value::as_u64);
     match rows {

@@ -1,4 +1,4 @@
-//! What the tenant that works saw.
+//! Measurements of the working tenant.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use super::{WARD, Work};
 use crate::http_client::header;
 use crate::report::latencies;
 
-/// Latencies in microseconds, and what was wrong.
+/// Latencies in microseconds, and errors.
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) commands: Histogram<u64>,
     pub(crate) lists: Histogram<u64>,
-    /// From a study until its case is on the worklist.
+    /// Time from a study until its case is on the worklist.
     pub(crate) followed: Histogram<u64>,
-    /// Requests that were refused or not answered, and answers that were not what they have to be.
+    /// Requests that were rejected or not answered, and responses with wrong content.
     pub(crate) wrong: Vec<String>,
-    /// Orders as they were left, by id.
+    /// Expected final state of the orders, by id.
     orders: BTreeMap<String, Value>,
 }
 
@@ -36,7 +36,7 @@ impl Default for Figures {
     }
 }
 
-/// Which of the figures.
+/// Kind of measurement.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Which {
     Command,
@@ -63,8 +63,8 @@ impl Figures {
         }
     }
 
-    /// Reads the list of orders from its first page to its last one: each order that was written is in it once, as it
-    /// was left.
+    /// Reads the list of orders from its first page to its last and checks that each written order is in it once, in
+    /// its final state.
     pub(crate) async fn check_whole_lists(&mut self, work: &Work) {
         if let Err(error) = self.whole_lists(work).await {
             self.wrong.push(format!("the list was not read: {error:#}"));
@@ -97,7 +97,7 @@ impl Figures {
     }
 }
 
-/// Where a `Link: <...>; rel="next"` points to.
+/// Returns the target of a `Link: <...>; rel="next"`.
 pub(crate) fn target(link: &str) -> Option<String> {
     let (target, _) = link.strip_prefix('<')?.split_once('>')?;
     Some(target.to_owned())

@@ -374,7 +374,7 @@ async fn a_lease_has_one_holder_until_it_runs_out() {
 
 #[tokio::test]
 async fn the_first_master_key_is_remembered() {
-    let database = PostgresFixture::create().await;
+    let database = PostgresFixture::untied().await;
     let tied = database.tie_keys(b"one", KeyBinding::Bind).await.unwrap();
     assert_eq!(tied, None);
     let other = database.tie_keys(b"two", KeyBinding::Bind).await.unwrap();

@@ -1,4 +1,4 @@
-//! Logins: a server that could plant code does not start, and one that could change the log says so.
+//! Database logins: a server that could install code does not start, and a server that could change the log reports it.
 
 use anyhow::{Result, ensure};
 use roentgen_tests::server::program;
@@ -7,14 +7,14 @@ use roentgen_tests::{DbFile, EngineKind, RawDatabase, Server, TestDatabase};
 use crate::faults::run;
 use crate::test_app::fresh;
 
-/// A role of this test alone, dropped with this. Roles belong to the cluster.
+/// Role of this test, dropped with this value. Roles belong to the whole cluster.
 struct Login {
     name: String,
     database: TestDatabase,
 }
 
 impl Login {
-    /// A login that is in `roentgen_server` and nothing else, over a database with the schema.
+    /// Creates a login that is only a member of `roentgen_server`, and a database with the schema.
     async fn new() -> Result<Self> {
         let database = TestDatabase::new(EngineKind::Postgres).await?;
         let migrated = program(&database).arg("migrate").output()?;

@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL: every connection has it, and a server that is not the right one is refused by name.
+//! TLS to PostgreSQL: every connection uses it, and a wrong server is rejected with the reason.
 
 use anyhow::{Result, ensure};
 use roentgen_tests::{Certificate, EngineKind, Postgres, Server, TestClient, TestDatabase};
@@ -7,7 +7,7 @@ use sqlx::{Connection as _, PgConnection};
 use crate::faults::run;
 use crate::test_app::{create_catalog, fresh};
 
-/// How the server names what is wrong.
+/// Connection settings, and the error that the server reports for them.
 struct Refused {
     host: &'static str,
     parameters: String,
@@ -73,7 +73,7 @@ async fn a_server_without_tls_is_refused_where_tls_is_asked_for() -> Result<()> 
     named(&database, &url, "server does not support TLS")
 }
 
-/// Neither a migration nor a server comes so far that it works.
+/// Checks that neither a migration nor a server starts, and that both report the error.
 fn named(database: &TestDatabase, url: &str, says: &str) -> Result<()> {
     for command in [
         &["migrate"][..],
@@ -91,7 +91,7 @@ fn named(database: &TestDatabase, url: &str, says: &str) -> Result<()> {
     Ok(())
 }
 
-/// The server's connections, the one that listens to other nodes among them.
+/// Checks that all connections of the server use TLS, including the one that listens for notifications.
 async fn all_encrypted(postgres: &Postgres) -> Result<()> {
     let mut asking = PgConnection::connect(&postgres.url()).await?;
     let connected: Vec<(bool, String)> = sqlx::query_as(

@@ -1,4 +1,4 @@
-//! Which host a request names, as bytes on a connection.
+//! The host that a request names, sent as raw bytes.
 
 use anyhow::{Context as _, Result};
 use roentgen_tests::EngineKind;
@@ -9,7 +9,7 @@ use crate::test_app::{TestApp, on_both_engines};
 
 on_both_engines!(a_request_names_exactly_one_host);
 
-/// Sends a request's bytes as they are, and reads until the server closes the connection.
+/// Sends the bytes of a request and reads until the server closes the connection.
 pub(super) async fn exchange(base: &str, request: &str) -> Result<String> {
     let address = base.strip_prefix("http://").context("no address")?;
     let mut connection = TcpStream::connect(address).await?;

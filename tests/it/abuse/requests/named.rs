@@ -1,4 +1,4 @@
-//! A refusal names what is known here, and never what was sent: that could be PHI.
+//! A rejection names known fields and parameters, and never what was sent: that could be PHI.
 
 use anyhow::Result;
 use reqwest::Method;
@@ -15,7 +15,7 @@ on_both_engines!(
     the_nearest_known_name_is_told,
 );
 
-/// Where it is not known, and what else a name may hold that a parser could stumble over.
+/// Unknown names, some with characters that an error parser could misread.
 const WORDS: [&str; 4] = [
     "zyxwombat",
     "zyx`wombat",
@@ -65,7 +65,7 @@ async fn no_object_within_a_body_repeats_one_either(engine: EngineKind) -> Resul
     Ok(())
 }
 
-/// A body for each place where an object stands within one: ODD has a name that is not known, ID is any id.
+/// Bodies with a nested object: ODD is replaced by an object with an unknown name, ID by any id.
 const WITHIN: [(&str, &str, &str); 14] = [
     ("POST", "/imaging/orders", r#"{"patient":ODD}"#),
     ("POST", "/pacs/endpoints", r#"{"auth_config":ODD}"#),

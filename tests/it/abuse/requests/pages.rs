@@ -1,4 +1,4 @@
-//! What a web page that is open in a developer's browser can do to a `--dev` server on the same machine.
+//! What a web page open in a developer's browser can do to a `--dev` server on the same machine.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -19,7 +19,7 @@ on_both_engines!(
     a_server_with_tokens_may_be_called_by_any_name_and_through_proxies,
 );
 
-/// What a browser sends for other people's pages, and what proxies add.
+/// Headers that a browser sends for foreign pages, and that proxies add.
 const FOREIGN: [(&str, &str, ProblemCode); 15] = [
     ("host", "evil.example", ProblemCode::Misdirected),
     ("host", "evil.example:8030", ProblemCode::Misdirected),
@@ -42,7 +42,7 @@ const FOREIGN: [(&str, &str, ProblemCode); 15] = [
     ("x-forwarded-port", "443", ProblemCode::Forbidden),
 ];
 
-/// Those that a form or a script without leave of the server can choose.
+/// Content types that a form, or a script without CORS permission, can send.
 const SIMPLE: [&str; 3] = [
     "text/plain",
     "application/x-www-form-urlencoded",
@@ -116,7 +116,7 @@ async fn the_demo_serves_none_either(engine: EngineKind) -> Result<()> {
             });
             (address, lines)
         });
-        // Without the rest the demo would print into a closed pipe.
+        // Without the rest the demo would write to a closed pipe.
         let (address, _rest) = told.await?;
         let client = TestClient::new(&address.context("the demo does not say where it serves")?);
         assert_eq!(client.get("/health/live").await?.status, 200);

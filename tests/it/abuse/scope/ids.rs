@@ -1,4 +1,4 @@
-//! The ids of one tenant, ids that nobody has, and what the caller has of its own.
+//! Ids of one tenant, ids that do not exist, and the resources of the caller.
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_tests::TestClient;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::test_app::{TestApp, create_catalog, fresh};
 use crate::workflow::full_workflow::WorkflowRecord;
 
-/// The ids of one tenant, or ids that nobody has.
+/// Ids of one tenant, or ids that do not exist.
 pub(super) struct Ids {
     pub(super) patient: String,
     pub(super) order: String,
@@ -73,8 +73,8 @@ impl Ids {
     }
 }
 
-/// What the caller has: the rest of a request in which one id is another's. It says nothing of who the patient is, so
-/// that no key of the caller's is looked up, sooner or later, beside what is measured.
+/// Resources of the caller, for the rest of a request in which one id belongs to another tenant. They have no patient
+/// attributes, so that no lookup of the caller's keys falls into a measurement.
 pub(super) struct Own {
     pub(super) patient: String,
     pub(super) procedure: String,
@@ -88,7 +88,7 @@ impl Own {
         let procedure = create_catalog(client).await?;
         let archive = json!({ "code": "MAIN", "name": "Main archive", "protocol": "DICOMWEB" });
         made(client, "/pacs/endpoints", archive).await?;
-        // Made for other images: policies ask it nothing.
+        // Made for other images, so that policies create no tasks for it.
         let model = json!({ "code": "M", "name": "M", "modality_code": "MR",
             "capabilities": { "triage": true } });
         let model = made(client, "/imaging-ai/models", model).await?;
@@ -119,7 +119,7 @@ impl Own {
     }
 }
 
-/// A UID that nobody else has.
+/// Returns a unique UID.
 pub(super) fn uid() -> String {
     format!("2.25.{}", fresh().as_u128())
 }

@@ -1,12 +1,12 @@
-//! Where a caller can send an id, as the routes and their description say.
+//! Every place in which a caller can send an id, from the routes and the OpenAPI document.
 
 use std::collections::BTreeSet;
 
 use roentgen_api::{openapi, routes};
 use serde_json::Value;
 
-/// Ids that Roentgen does not give out and looks nothing up by, except under the caller's own tenant: those of other
-/// systems and of practitioners; and the tenant's, which is compared with the caller's before anything is read.
+/// Ids that Roentgen does not assign and looks nothing up by, except under the caller's tenant: those of other systems
+/// and of practitioners; and the tenant's id, which is compared with the caller's before anything is read.
 const NOT_LOOKED_UP: [&str; 12] = [
     "added_by_radiologist_id",
     "assigned_radiologist_id",
@@ -22,17 +22,17 @@ const NOT_LOOKED_UP: [&str; 12] = [
     "tenant_id",
 ];
 
-/// A route, and the name of the id's place in it.
+/// Route, and the name of the id's place in it.
 pub(super) type Position = (String, String);
 
-/// Every place of an id in the requests of a tenant's callers.
+/// Returns every place of an id in the requests of a tenant's callers.
 pub(super) fn all() -> BTreeSet<Position> {
     let described = serde_json::to_value(openapi::describe()).unwrap();
     let mut places = BTreeSet::new();
     for endpoint in routes::endpoints(false) {
         let verb = endpoint.verb();
         let operation = &described["paths"][&endpoint.path][verb.to_ascii_lowercase()];
-        // What is open has no tenant, and an operator sees every tenant's.
+        // Open routes have no tenant, and an operator sees every tenant's data.
         if operation["security"].is_null() || endpoint.path.starts_with("/admin/") {
             continue;
         }
@@ -68,7 +68,7 @@ fn is_id(schema: &Value) -> bool {
     schema["format"] == "uuid"
 }
 
-/// The names of members that are ids, however deep. Bodies are trees: no schema of one has itself in it.
+/// Collects the names of members that are ids, at any depth. Schemas of bodies are not recursive.
 fn in_body(schema: &Value, described: &Value, names: &mut BTreeSet<String>) {
     if let Some(reference) = schema["$ref"].as_str() {
         let pointer = reference.trim_start_matches('#');

@@ -1,4 +1,4 @@
-//! Requests with an id in one place, for every place that there is.
+//! Requests with an id in one place, for every place.
 
 use anyhow::Result;
 use reqwest::Method;
@@ -8,16 +8,16 @@ use super::ids::{Ids, Own, uid};
 use super::places::Position;
 use crate::test_app::with;
 
-/// A request with an id in one place of it: in the path, in the query of a GET, or in the body.
+/// Request with an id in one place: in the path, in the query of a GET, or in the body.
 pub(super) struct Row {
     pub(super) route: &'static str,
     pub(super) place: &'static str,
     id: String,
-    /// The other id of a path that has two.
+    /// Second id of a path that has two.
     beside: Option<(&'static str, String)>,
     query: String,
     body: Value,
-    /// The answer where nobody has the id: status and code. It shows that the request came as far as the look-up.
+    /// Response if the id does not exist: status and code. It shows that the request reached the lookup.
     pub(super) answer: (u16, &'static str),
 }
 
@@ -45,12 +45,12 @@ impl Row {
         }
     }
 
-    /// By its route and the id's place.
+    /// Returns the route and the place of the id.
     pub(super) fn position(&self) -> Position {
         (self.route.to_owned(), self.place.to_owned())
     }
 
-    /// Method, path with query, and body, with the id in its place.
+    /// Returns method, path with query, and body, with the id in its place.
     pub(super) fn request(&self) -> Result<(Method, String, Vec<u8>)> {
         let (verb, template) = self.route.split_once(' ').unwrap_or_default();
         let method: Method = verb.parse()?;
@@ -81,7 +81,7 @@ impl Row {
     }
 }
 
-/// A row for every place of an id, and where a read has a past, one for that, too.
+/// Returns a row for every place of an id, and another one for each read that supports `as_of`.
 pub(super) fn rows(ids: &Ids, own: &Own, head: u64) -> Vec<Row> {
     let mut rows = of_one(ids, head);
     rows.extend(within_one(ids));
@@ -160,7 +160,7 @@ fn in_queries(ids: &Ids) -> Vec<Row> {
     rows.collect()
 }
 
-/// Changes of what a catalog or an archive has.
+/// Returns changes of resources of the catalog and of a PACS.
 fn changes(ids: &Ids) -> Vec<Row> {
     let named = [
         ("PATCH /imaging/modalities/{id}", &ids.modality),
@@ -183,7 +183,7 @@ fn changes(ids: &Ids) -> Vec<Row> {
     renamed.chain(others).collect()
 }
 
-/// Steps of a case.
+/// Returns steps of a case.
 fn steps(ids: &Ids, own: &Own) -> Vec<Row> {
     let item = |route| row(route, "id", &ids.item);
     let report = |route| row(route, "id", &ids.report);
@@ -225,7 +225,7 @@ fn steps(ids: &Ids, own: &Own) -> Vec<Row> {
     ]
 }
 
-/// What a new order, study, series, instance, task or output refers to.
+/// Returns references of a new order, study, series, instance, task or output.
 fn imaging(ids: &Ids, own: &Own) -> Vec<Row> {
     let order = json!({ "patient_id": own.patient, "imaging_procedure_id": own.procedure,
         "indication": "none" });
@@ -283,7 +283,7 @@ fn imaging(ids: &Ids, own: &Own) -> Vec<Row> {
     ]
 }
 
-/// What a new item or report refers to.
+/// Returns references of a new worklist item or report.
 fn reading(ids: &Ids, own: &Own) -> Vec<Row> {
     let item = json!({ "imaging_study_id": own.study, "patient_id": own.patient,
         "modality_code": "CT" });

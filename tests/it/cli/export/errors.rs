@@ -1,4 +1,4 @@
-//! When an export cannot be made: it says why, and leaves nothing behind.
+//! Exports that fail: the reason is printed, and no file is left behind.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ on_both_engines!(
     names_a_hole_in_the_log,
 );
 
-/// Exit code and what was printed.
+/// Returns the exit code and the output.
 fn export(database: &TestDatabase, out: &Path, further: &[&str]) -> Result<(Option<i32>, String)> {
     let out = out.display().to_string();
     let arguments = ["export", "--format", "ndjson", "--out", &out];
@@ -24,7 +24,7 @@ fn export(database: &TestDatabase, out: &Path, further: &[&str]) -> Result<(Opti
     Ok((ran.code, ran.printed))
 }
 
-/// Files of unfinished exports.
+/// Returns the files of unfinished exports.
 fn unfinished(directory: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory)? {

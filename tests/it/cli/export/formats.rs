@@ -1,4 +1,4 @@
-//! Reading exports back.
+//! Readers of exported files.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,7 +11,7 @@ use roentgen_store::chain::hex;
 use roentgen_tests::python;
 use serde_json::{Value, json};
 
-/// What every row has, and what DuckDB takes it for in Parquet.
+/// Columns of every row, and their DuckDB types in Parquet.
 pub(super) const COLUMNS: [(&str, &str); 16] = [
     ("position", "BIGINT"),
     ("id", "VARCHAR"),
@@ -31,7 +31,7 @@ pub(super) const COLUMNS: [(&str, &str); 16] = [
     ("hash", "BLOB"),
 ];
 
-/// What an export is written as.
+/// Format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExportFormat {
     Ndjson,
@@ -41,7 +41,7 @@ pub(super) enum ExportFormat {
 impl ExportFormat {
     pub(super) const ALL: [Self; 2] = [Self::Ndjson, Self::Parquet];
 
-    /// As `--format` takes it.
+    /// Returns the value for `--format`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Ndjson => "ndjson",
@@ -49,7 +49,7 @@ impl ExportFormat {
         }
     }
 
-    /// A file's rows, as NDJSON has them. Parquet is read twice, by DuckDB and by the crate that wrote it.
+    /// Reads a file's rows in NDJSON form. Parquet is read twice, by DuckDB and by the crate that wrote it.
     pub(super) fn rows(self, path: &Path) -> Result<Vec<Value>> {
         match self {
             Self::Ndjson => ndjson(&std::fs::read_to_string(path)?),

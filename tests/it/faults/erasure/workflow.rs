@@ -1,5 +1,5 @@
-//! The same of the whole workflow: study, worklist item, reports and AI outputs of the patient are erased, and another
-//! patient's are what they were.
+//! Erasure after a whole workflow: study, worklist item, reports and AI outputs of the patient are erased, and another
+//! patient's are unchanged.
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_tests::{EngineKind, TestClient, TestResponse, poll};
@@ -49,7 +49,7 @@ async fn the_patients_studies_reports_and_results_are_gone_and_the_rest_stays(
     verify(&database)
 }
 
-/// A patient's resources, as they read: in the open, so in the lists.
+/// Returns a patient's resources, and checks that their PHI is open in single reads and lists.
 async fn all_of_it(client: &TestClient, whole: &WorkflowRecord) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for place in whole.places() {
@@ -66,9 +66,10 @@ async fn all_of_it(client: &TestClient, whole: &WorkflowRecord) -> Result<Vec<St
     Ok(all)
 }
 
-/// By themselves, in the lists, in the past and in the feed, once the caches have forgotten.
+/// Waits until the resources read as erased, alone, in lists, in earlier states and in the feed; the caches have to
+/// expire.
 async fn reads_erased(client: &TestClient, whole: &WorkflowRecord, words: &[String]) -> Result<()> {
-    // A task has nothing of its patient's but the id.
+    // A task has no patient data except the id.
     let places = whole
         .places()
         .into_iter()
@@ -148,7 +149,7 @@ fn is_erased(resource: &Value) -> bool {
     resource["phi"] == "erased"
 }
 
-/// What is erased goes on: a study is changed and a report added to, and neither tells more.
+/// Changes the study and adds to the report, and checks that the responses contain no PHI.
 async fn still_moves(client: &TestClient, whole: &WorkflowRecord, words: &[String]) -> Result<()> {
     let ended = json!({ "ended_at": "2026-01-31T09:00:00Z" });
     let study = client.patch(&whole.study, &ended).await?;

@@ -1,4 +1,4 @@
-//! The log against what the gateways told: nothing lost, nothing twice.
+//! Comparison of the log with what the gateways sent: nothing is lost, nothing is duplicated.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::load::{Gateway, MODELS};
 use crate::read_model_audit::{OfflineDatabase, every_event};
 
-/// What was proven about how much.
+/// Counts of checked events.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) studies: usize,
@@ -72,7 +72,7 @@ pub(super) async fn audit(database: &TestDatabase, gateways: &[Gateway]) -> Resu
     Ok(found)
 }
 
-/// Of the system's own events none has the same cause, stream and type as another.
+/// Checks that no two events of policies have the same cause, stream and type.
 pub(crate) fn nothing_twice(events: &[StoredEvent]) -> Result<()> {
     let mut caused = Caused::new();
     for event in events {
@@ -108,7 +108,8 @@ pub(crate) fn one_a_study(
     Ok(())
 }
 
-/// However often a worker said the same, it counts once. Returns how many there are.
+/// Checks that each task contributes once, even if a worker sent its result repeatedly. Returns the number of
+/// contributions.
 pub(crate) fn one_contribution_a_task(events: &[StoredEvent]) -> Result<usize> {
     let mut contributed = HashSet::new();
     let updated = events

@@ -1,4 +1,4 @@
-//! Gateways: each tells of studies, orders some of them before or after, and answers for the AI models.
+//! Gateways: each sends studies, orders some of them before or after, and sends the results of the AI models.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::test_app::fresh;
 
 pub(crate) const MODELS: [&str; 2] = ["HIGH", "LOW"];
 
-/// An archive that completes orders, and two models.
+/// Creates a PACS endpoint that completes orders, and two models.
 pub(crate) async fn furnish(client: &TestClient) -> Result<()> {
     let endpoint = json!({ "code": "MAIN_PACS", "name": "Main archive", "protocol": "DICOMWEB" });
     let endpoint = client.post("/pacs/endpoints", &endpoint).await?;
@@ -33,16 +33,16 @@ pub(crate) async fn furnish(client: &TestClient) -> Result<()> {
     Ok(())
 }
 
-/// A study as its gateway knows it.
+/// Study as its gateway knows it.
 #[derive(Debug)]
 pub(super) struct StudyRecord {
     pub(super) id: StudyId,
     body: Value,
-    /// The server said that it has it.
+    /// Whether the server acknowledged the study.
     pub(super) acknowledged: bool,
-    /// The body of its order, where it has one, and whether the server said that it has it.
+    /// Body of its order, if any, and whether the server acknowledged it.
     order: Option<(Value, bool)>,
-    /// Tasks that were not answered for yet.
+    /// Tasks without an acknowledged result.
     open_tasks: Vec<Uuid>,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Gateway {
     pub(super) studies: Vec<StudyRecord>,
 }
 
-/// The server is gone.
+/// The server is not reachable.
 struct Gone;
 
 async fn ask(client: &TestClient, path: &str, body: &Value) -> Result<TestResponse, Gone> {
@@ -71,7 +71,7 @@ impl Gateway {
         }
     }
 
-    /// Works until the server is gone, or it is enough, with a pause after each study.
+    /// Sends studies until the server is not reachable or the token is cancelled, with a pause before each study.
     pub(super) async fn work(
         &mut self,
         client: &TestClient,
@@ -91,11 +91,11 @@ impl Gateway {
         Ok(())
     }
 
-    /// Tells again what was not answered, until everything is.
+    /// Resends everything that was not acknowledged until everything is.
     pub(super) async fn settle(&mut self, client: &TestClient) -> Result<()> {
         for told in &mut self.studies {
             ensure!(told.go_on(client).await?, "the server is gone");
-            // Tasks of a study that was not told before come a moment later.
+            // The tasks of a study sent just now are created a moment later.
             for _ in 0..500 {
                 if told.open_tasks.is_empty() {
                     break;
@@ -108,7 +108,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// Every other one has an order, half of those before it.
+    /// Returns a new study. Every second study has an order, about half of them sent before the study.
     fn new_study(&self) -> StudyRecord {
         let number = self.studies.len();
         let uid = format!("2.25.{}", fresh().as_u128());
@@ -145,7 +145,7 @@ impl StudyRecord {
         self.acknowledged && ordered && self.open_tasks.is_empty()
     }
 
-    /// One step further with all that is open. `false` where the server is gone.
+    /// Sends everything that is open once. Returns `false` if the server is not reachable.
     async fn go_on(&mut self, client: &TestClient) -> Result<bool> {
         let order_first = self.id.as_uuid().as_u128().is_multiple_of(2);
         if order_first && !self.tell_order(client).await? {
@@ -176,7 +176,7 @@ impl StudyRecord {
         Ok(true)
     }
 
-    /// As a worker whose models score by their names. A repeat says the same.
+    /// Sends the results of all open tasks. A retry sends the same score, which is derived from the task's id.
     async fn answer_tasks(&mut self, client: &TestClient) -> Result<bool> {
         for task in self.open_tasks.clone() {
             let score = f64::from(u8::try_from(task.as_u128() % 100)?) / 100.0;

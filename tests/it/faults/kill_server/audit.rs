@@ -1,4 +1,4 @@
-//! The log against what the clerks wrote down.
+//! Comparison of the log with what the clients recorded.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,12 +17,12 @@ use crate::read_model_audit::{OfflineDatabase, every_event};
 
 const CREATED: &str = "ImagingOrder.Created";
 
-/// What was proven about how much.
+/// Counts of checked requests.
 #[derive(Debug, Default)]
 pub(super) struct AuditCounts {
     pub(super) acknowledged: u32,
     pub(super) repeated: u32,
-    /// Killed between commit and answer.
+    /// Retried requests whose server was killed between commit and response.
     pub(super) repeated_and_written_before: u32,
     unanswered_and_written: u32,
     unanswered_and_not_written: u32,
@@ -56,7 +56,7 @@ pub(super) async fn audit(
     }
     let mut found = AuditCounts::default();
     for order in orders {
-        // "Nothing was written", which the check above has held it to.
+        // The response said that nothing was written, which the check above has confirmed.
         let Some(id) = order.id() else { continue };
         let events = streams.remove(&id).unwrap_or_default();
         audit_order(order, &events, &mut found).with_context(|| format!("{order:?}"))?;
@@ -87,7 +87,8 @@ fn audit_order(order: &Order, events: &[&StoredEvent], found: &mut AuditCounts) 
     Ok(())
 }
 
-/// Acknowledged: exactly once. Unanswered: once or not at all. Refused: not at all.
+/// Checks that an acknowledged request was written exactly once, an unanswered one at most once, and a rejected one not
+/// at all.
 fn audit_request(
     request: &RecordedRequest,
     event: &str,
@@ -114,7 +115,8 @@ fn audit_request(
     Ok(())
 }
 
-/// The stream folds, to its last event; and what a creation with a key was answered is the fold at version 1.
+/// Checks that the stream folds up to its last event, and that the response to a creation with a key equals the fold at
+/// version 1.
 async fn audit_state(
     beside: &OfflineDatabase,
     (id, order): (Uuid, &Order),
@@ -136,7 +138,7 @@ async fn audit_state(
     Ok(())
 }
 
-/// The resource as the API shows it to who may see PHI.
+/// Returns the resource as the API shows it to a caller with PHI access.
 fn shown(resource: &Versioned<Resource>) -> Result<Value> {
     let mut shown = serde_json::to_value(resource)?;
     let phi = resource.state.phi().map(Phi::into_inner);

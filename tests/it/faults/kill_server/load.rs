@@ -1,4 +1,4 @@
-//! Clerks: each creates orders and moves them, one request after the other, and writes down what became of each.
+//! Clients that create orders and change their status, one request after the other, and record the outcome of each.
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::Method;
@@ -11,18 +11,18 @@ use uuid::Uuid;
 
 use crate::test_app::fresh;
 
-/// What became of a request.
+/// Outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RequestOutcome {
-    /// Sent, and not answered.
+    /// Sent without a response.
     Unknown,
     /// Acknowledged, with this body.
     Done(String),
-    /// "Nothing was written."
+    /// Not acknowledged: the response said that nothing was written.
     NotWritten,
 }
 
-/// One request, which may be sent several times where it has a key.
+/// Request, which may be sent several times if it has a key.
 #[derive(Debug)]
 pub(super) struct RecordedRequest {
     method: Method,
@@ -30,18 +30,18 @@ pub(super) struct RecordedRequest {
     body: Value,
     pub(super) key: Option<String>,
     pub(super) fate: RequestOutcome,
-    /// When it was first repeated after a kill, in milliseconds since the epoch.
+    /// Time of the first retry after a kill, in milliseconds since the epoch.
     pub(super) repeated_at: Option<i64>,
 }
 
-/// An order, as its clerk knows it.
+/// Order as its client knows it.
 #[derive(Debug)]
 pub(super) struct Order {
-    /// Generated, where it has none.
+    /// Accession number given by the client; `None` if the server generates one.
     pub(super) accession: Option<String>,
     expected: Option<Uuid>,
     pub(super) create: RecordedRequest,
-    /// Scheduled, begun, completed: as far as the clerk came.
+    /// Transitions to scheduled, in progress and completed that were sent so far.
     pub(super) moves: Vec<RecordedRequest>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct OrderClient {
     pub(super) orders: Vec<Order>,
 }
 
-/// The server is gone.
+/// The server is not reachable.
 struct ServerGone;
 
 impl RecordedRequest {
@@ -84,7 +84,7 @@ impl RecordedRequest {
         answer.map_err(|_| ServerGone)
     }
 
-    /// Sends it, and writes down what became of it. `false` where the server is gone.
+    /// Sends the request and records the outcome. Returns `false` if the server is not reachable.
     async fn send(&mut self, client: &TestClient) -> Result<bool> {
         let Ok(answer) = self.ask(client).await else {
             return Ok(false);
@@ -93,7 +93,7 @@ impl RecordedRequest {
         self.fate = match (answer.status, answer.code().as_str()) {
             (200 | 201, _) => RequestOutcome::Done(answer.text),
             (503, "outcome_unknown") => RequestOutcome::Unknown,
-            // This time; the time before may have been another matter.
+            // Nothing was written by this attempt; an earlier one may have written.
             (503, _) if sent_before => RequestOutcome::Unknown,
             (503, _) => RequestOutcome::NotWritten,
             _ => bail!("{} {}: {answer:?}", self.method, self.path),
@@ -111,7 +111,7 @@ impl Order {
         std::iter::once(&mut self.create).chain(&mut self.moves)
     }
 
-    /// Known beforehand by the accession number, else by the answer.
+    /// Returns the order's id: from the accession number if the client gave one, else from the response.
     pub(super) fn id(&self) -> Option<Uuid> {
         let RequestOutcome::Done(answer) = &self.create.fate else {
             return self.expected;
@@ -136,7 +136,7 @@ impl OrderClient {
         }
     }
 
-    /// Works until the server is gone: first what it still owes an answer for, then new orders and moves.
+    /// Works until the server is not reachable: first retries open requests, then sends new orders and transitions.
     pub(super) async fn work(&mut self, client: &TestClient) -> Result<()> {
         if !self.repeat(client).await? {
             return Ok(());
@@ -166,8 +166,8 @@ impl OrderClient {
         }
     }
 
-    /// Every other one has a key, every fourth a generated accession number: nothing but the key keeps that from being
-    /// ordered twice.
+    /// Returns a new order. Every second one has a key, every fourth a generated accession number, for which only the
+    /// key prevents a duplicate order.
     fn new_order(&self) -> Result<Order> {
         let number = self.orders.len();
         let mut body = json!({
@@ -192,7 +192,7 @@ impl OrderClient {
         })
     }
 
-    /// Sends again what has a key and was not answered. `false` where the server is gone.
+    /// Retries every unanswered request with a key. Returns `false` if the server is not reachable.
     async fn repeat(&mut self, client: &TestClient) -> Result<bool> {
         let open = self.orders.iter_mut().flat_map(Order::requests);
         for request in open.filter(|request| request.is_open()) {
@@ -204,7 +204,7 @@ impl OrderClient {
         Ok(true)
     }
 
-    /// Repeats until everything with a key is answered.
+    /// Retries until every request with a key is answered.
     pub(super) async fn settle(&mut self, client: &TestClient) -> Result<()> {
         for _ in 0..10 {
             self.repeat(client).await?;
@@ -216,7 +216,7 @@ impl OrderClient {
         bail!("clerk {} is not answered", self.number)
     }
 
-    /// What was answered before gets the same answer again, whatever happened to the order since.
+    /// Checks that a retry of an answered creation gets the same response, regardless of later changes of the order.
     pub(super) async fn ask_again(&self, client: &TestClient) -> Result<()> {
         let keyed = self
             .orders

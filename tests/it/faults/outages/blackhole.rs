@@ -1,16 +1,16 @@
-//! A network that takes everything and carries nothing, for longer than anybody waits.
+//! A network that accepts data and delivers none, for longer than any timeout.
 
 use anyhow::Result;
 use roentgen_tests::tcp_proxy::NetworkCondition;
 
 use super::{OutageTest, for_a_while, watched};
 
-/// What becomes of the connections of before.
+/// What happens to existing connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OldConnections {
-    /// What they were given arrives, late.
+    /// Their data arrives late.
     Resume,
-    /// They are silent for ever: something on the way has forgotten them.
+    /// They stay silent, as if a device on the network path had lost their state.
     StayDark,
 }
 

@@ -1,4 +1,4 @@
-//! All connections cut, again and again.
+//! All connections cut, repeatedly.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn heavy_cut_of_every_connection() -> Result<()> {
     let client = scene.client();
     let cuts = async {
         for cut in 0..CUTS {
-            // Not a wait for anything: the moments are what is tested.
+            // Not a wait: the moments are what is tested.
             tokio::time::sleep(Duration::from_millis(u64::from(100 + 37 * (cut % 11)))).await;
             scene.wire().cut();
         }

@@ -1,4 +1,4 @@
-//! A network that takes 200 ms each way.
+//! A network with a delay of 200 ms in each direction.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use roentgen_tests::tcp_proxy::NetworkCondition;
 use super::{OutageTest, for_a_while, watched};
 
 const EACH_WAY: Duration = Duration::from_millis(200);
-/// How long a busy machine may take to carry something out beside all else.
+/// Time limit for some requests to complete on a busy machine.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

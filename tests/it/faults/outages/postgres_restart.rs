@@ -42,14 +42,14 @@ async fn is_restarted(stop: Stop) -> Result<()> {
     Ok(())
 }
 
-/// A reader who waited for a position has seen it; whoever comes after a crash must not find less where the server says
-/// that it shows as much.
+/// A reader that waited for a position has seen it; after a crash the read model must not be behind the position that
+/// was reported.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn visible_position_survives_postgres_crash() -> Result<()> {
     let mut postgres = Postgres::start().await?;
     let scene = OutageTest::on(&postgres).await?;
     let mut by_hand = RawDatabase::on(&scene.database, DbFile::Read).await?;
-    // What did not wait for the disk stays away from it.
+    // Transactions that did not wait for the flush are lost in the crash.
     by_hand
         .run("ALTER SYSTEM SET wal_writer_delay = '10s'")
         .await?;

@@ -1,6 +1,6 @@
-//! The words, and the requests that are refused with one of them in a bad place.
+//! Canaries, and requests that are rejected with one of them in an invalid place.
 
-/// No two alike, and none that anybody else writes. The first nine are accepted, the last is for whatever is refused.
+/// Unique canaries. The first nine are accepted, the last one is for rejected requests.
 pub(super) const PLANTED: &[&str; 10] = &[
     "zq-indication-71c",
     "zq-mrn-82d",
@@ -14,13 +14,13 @@ pub(super) const PLANTED: &[&str; 10] = &[
     "zq-refused-59e",
 ];
 
-/// A word that is no PHI: the scan has to find it.
+/// Text without PHI, which the scan must find.
 pub(super) const OPEN: &str = "zq-procedure-60f";
 
 pub(super) struct Refused {
-    /// Where it is posted; empty: patched to an order.
+    /// Path of the POST; if empty, the body is sent as a PATCH of an order.
     pub(super) at: &'static str,
-    /// PATIENT, PROCEDURE and LONG are put in.
+    /// Body; PATIENT, PROCEDURE and LONG are replaced.
     pub(super) body: &'static str,
 }
 

@@ -1,10 +1,11 @@
-//! Requests of the workflow that are refused, with a word in them that could be a patient's.
+//! Rejected requests of the workflow that contain a canary.
 
 pub(super) struct RejectedWorkflowRequest {
     pub(super) method: &'static str,
-    /// DRAFT, FINAL, STUDY, ITEM and TASK are places, OUTPUT is an id.
+    /// Path; DRAFT, FINAL, STUDY, ITEM and TASK are replaced by paths, OUTPUT by an id.
     pub(super) path: &'static str,
-    /// PATIENT, STUDY, TASK and NOBODY are ids; UID is the study's; LONG is very long; BAD is the word.
+    /// Body; PATIENT, STUDY, TASK and NOBODY are replaced by ids, UID by the study's, LONG by a very long text, BAD by
+    /// the canary.
     pub(super) body: &'static str,
 }
 
@@ -79,7 +80,7 @@ pub(super) const MISTAKEN: &[RejectedWorkflowRequest] = mistaken! {
     PATCH "TASK/status" r#"{"status":"failed","error_message":"BAD"}"#
 };
 
-/// Questions that are refused.
+/// Reads that are rejected.
 pub(super) const ASKED: &[&str] = &[
     "/pacs/studies?status=BAD",
     "/radiology/worklist/items?priority=BAD",

@@ -1,5 +1,5 @@
-//! The same of the whole workflow: studies, worklist items, reports and what is said to them, AI outputs, and all that
-//! follows from them by itself.
+//! Canaries in a whole workflow: studies, worklist items, reports and communications, AI outputs, and everything that
+//! policies derive from them.
 
 use anyhow::{Context as _, Result, ensure};
 use roentgen_tests::{EngineKind, TestClient, TestResponse};
@@ -13,9 +13,9 @@ use crate::workflow::full_workflow::{PhiCanaries, WorkflowRecord, run_workflow};
 
 on_both_engines!(the_workflows_words_are_nowhere);
 
-/// No PHI: the scan has to find it.
+/// Text without PHI, which the scan must find.
 const OPEN: &str = "Main archive";
-/// Members that stand in nothing that is not sealed; a sealed part's header has their names, but no JSON.
+/// Members that occur only in sealed parts; the header of a sealed part has their names, but no JSON.
 const NAMES: [&str; 5] = [
     "\"family_name\"",
     "\"cancellation_reason\"",
@@ -60,7 +60,8 @@ async fn the_workflows_words_are_nowhere(engine: EngineKind) -> Result<()> {
     assert_absent(&said, "the server's log", &logged)
 }
 
-/// All was taken: the feed tells it to whom may know, the lists show it, and nobody else sees any of it.
+/// Checks that everything was accepted: the feed with `phi=true` and the lists contain it, and other callers do not see
+/// it.
 async fn seen_by_whom_it_concerns(
     house: &TestApp,
     whole: &WorkflowRecord,
@@ -83,7 +84,7 @@ async fn seen_by_whom_it_concerns(
     for path in whole.places().into_iter().chain(lists) {
         let read = whole.reader.get(path).await?;
         ensure!(read.status == 200, "{path}: {read:?}");
-        // A task has none of its own.
+        // A task has no PHI.
         let shown = assert_absent(said, path, read.text.as_bytes()).is_err();
         ensure!(shown == (path != whole.task), "{path}: {read:?}");
     }
@@ -148,7 +149,7 @@ async fn refused(house: &TestApp, whole: &WorkflowRecord, bad: &str) -> Result<(
     Ok(())
 }
 
-/// Reports are the radiologist's, everything else is the admin's.
+/// Returns the client that may write: the radiologist for reports, the admin for everything else.
 fn writer<'a>(house: &'a TestApp, whole: &'a WorkflowRecord, path: &str) -> &'a TestClient {
     if path.starts_with("/radiology/reports") {
         &whole.reader
@@ -157,7 +158,7 @@ fn writer<'a>(house: &'a TestApp, whole: &'a WorkflowRecord, path: &str) -> &'a 
     }
 }
 
-/// In the place of the report that was called off, with data that its template's schema does not allow.
+/// Creates a draft in place of the cancelled report, with data that its template's schema does not allow.
 async fn a_draft(whole: &WorkflowRecord, bad: &str) -> Result<String> {
     let reader = &whole.reader;
     let cancelled = reader.get(&whole.cancelled).await?.json();

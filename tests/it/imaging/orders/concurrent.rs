@@ -1,4 +1,4 @@
-//! When orders come at once.
+//! Orders created concurrently.
 
 use anyhow::Result;
 use futures_util::future::try_join_all;

@@ -1,4 +1,4 @@
-//! When an order is created.
+//! Creation of orders.
 
 use anyhow::Result;
 use roentgen_tests::EngineKind;

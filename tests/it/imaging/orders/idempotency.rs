@@ -1,4 +1,4 @@
-//! When a command comes again under its `Idempotency-Key`.
+//! Commands retried with the same `Idempotency-Key`.
 
 use anyhow::Result;
 use futures_util::future::try_join_all;

@@ -1,4 +1,4 @@
-//! When orders are listed: the pages are what a naive model of the filters says.
+//! The list of orders, compared with a simple model of the filters.
 
 use anyhow::Result;
 use roentgen_tests::EngineKind;
@@ -9,7 +9,7 @@ use crate::test_app::{TestApp, fresh, on_both_engines};
 
 on_both_engines!(are_those_that_every_filter_lets_through);
 
-/// Days that orders are requested on, in an order that is not theirs.
+/// Request times of the orders, unsorted.
 const TIMES: [&str; 6] = [
     "2026-02-01T00:00:00.000Z",
     "2026-01-30T23:59:59.999Z",
@@ -48,7 +48,7 @@ async fn are_those_that_every_filter_lets_through(engine: EngineKind) -> Result<
     Ok(())
 }
 
-/// Orders of every kind, by time and id.
+/// Creates orders of every kind, and returns them by time and id.
 async fn ordered(house: &TestApp, patients: [Uuid; 2], visits: [Uuid; 2]) -> Result<Vec<Value>> {
     let mut orders = Vec::new();
     for n in 0..36 {
@@ -72,7 +72,7 @@ fn place(order: &Value) -> (String, String) {
 
 type Filters<'a> = Vec<(&'a str, &'a str)>;
 
-/// No filter, each alone, and each with each other.
+/// Returns no filter, each filter alone, and all pairs of filters.
 fn asked<'a>(patient: &'a str, visit: &'a str) -> Vec<Filters<'a>> {
     let single: Filters<'_> = vec![
         ("patient_id", patient),

@@ -1,4 +1,4 @@
-//! When a list is paged.
+//! Pages of a list.
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
@@ -125,7 +125,7 @@ async fn rejects_cursors_of_other_lists(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// The ids on all pages; every page but the last is full.
+/// Returns the ids on all pages, and checks that every page but the last is full.
 async fn walk(client: &TestClient, first: &str, limit: usize) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     let mut next = Some(first.to_owned());

@@ -1,4 +1,4 @@
-//! When an order is read: how fresh, as of when, under which correlation.
+//! Reads of an order: freshness, earlier states and correlation ids.
 
 use std::time::{Duration, Instant};
 
@@ -164,7 +164,7 @@ async fn waits_for_the_position_that_is_asked(engine: EngineKind) -> Result<()> 
     Ok(())
 }
 
-/// Keeps the projector from writing until it is rolled back. The read models can be read meanwhile.
+/// Blocks the projector's writes until the transaction is rolled back. The read models can still be read.
 async fn projector_held(database: &TestDatabase) -> Result<RawDatabase> {
     let mut holder = RawDatabase::on(database, DbFile::Read).await?;
     match database.engine {
@@ -223,7 +223,7 @@ async fn keeps_the_correlation_id(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// Gateways write ids of their own kind into the header.
+/// Gateways send ids of other formats in the header.
 async fn makes_an_own_correlation_id_where_it_was_given_none(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let list = "/imaging/orders";

@@ -1,4 +1,4 @@
-//! When an order refers to something, or is referred to.
+//! References from and to orders.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;

@@ -1,4 +1,4 @@
-//! When an order is moved on.
+//! Status transitions of an order.
 
 use anyhow::Result;
 use reqwest::Method;
@@ -25,7 +25,7 @@ const STATUSES: [&str; 5] = [
     "cancelled",
 ];
 
-/// From each status (a row) to each (a column): `+` appends an event, `=` changes nothing, `-` is refused.
+/// From each status (a row) to each (a column): `+` appends an event, `=` changes nothing, `-` is rejected.
 const TABLE: [&str; 5] = ["=++++", "-=+++", "--=++", "---=-", "----="];
 
 async fn goes_forward_and_never_back(engine: EngineKind) -> Result<()> {

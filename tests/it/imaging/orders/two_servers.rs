@@ -1,4 +1,4 @@
-//! When two processes share a database.
+//! Two processes on one database.
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
@@ -109,7 +109,7 @@ async fn what_one_wrote_is_read_on_the_other(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// A node takes a patient whom it does not know for a new one while new ones come.
+/// While new patients arrive, a node assumes that an unknown patient is new.
 async fn a_patient_whom_the_other_knows_keeps_one_key(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let neighbour = house.second_server().await?;
@@ -129,7 +129,7 @@ async fn a_patient_whom_the_other_knows_keeps_one_key(engine: EngineKind) -> Res
     Ok(())
 }
 
-/// Each remembers states; neither decides on one that the other has left behind.
+/// Each node caches states; neither may decide on a state that the other has changed.
 async fn what_one_changed_is_known_to_the_other(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let neighbour = house.second_server().await?;
@@ -200,7 +200,7 @@ fn id_in(place: &str) -> &str {
     place.rsplit('/').next().unwrap_or_default()
 }
 
-/// The status that an event leads to.
+/// Returns the status that an event leads to.
 fn status_of(event: &Value) -> Option<&'static str> {
     match event["type"].as_str()? {
         "ImagingOrder.Created" => Some("requested"),
@@ -212,8 +212,8 @@ fn status_of(event: &Value) -> Option<&'static str> {
     }
 }
 
-/// A node that answers for what another one wrote owes its readers the same as for its own. The leader was killed, so
-/// that nobody projects while this is asked.
+/// A node that returns the outcome of another node's command guarantees read-your-writes as for a command it executed.
+/// The leader is killed, so that no node projects during the test.
 async fn what_one_repeats_or_confirms_is_read_there_at_once(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let one = house.second_server().await?;
@@ -240,7 +240,8 @@ async fn what_one_repeats_or_confirms_is_read_there_at_once(engine: EngineKind) 
     Ok(())
 }
 
-/// The predecessor's lease still stands: nobody projects yet, and nothing that it acknowledged may be missed.
+/// The lease of the killed server is still valid: no node projects yet, and everything that was acknowledged must be
+/// readable.
 async fn what_was_acknowledged_is_read_after_a_kill(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let place = house.create_order_in_status("requested").await?;

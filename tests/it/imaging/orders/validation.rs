@@ -1,4 +1,4 @@
-//! When a body is refused: nothing is appended, and nothing of it is logged or sent back.
+//! Rejected bodies: nothing is appended, and none of their content is logged or returned.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode::{
@@ -18,14 +18,14 @@ on_both_engines!(
 );
 
 const ORDERS: &str = "/imaging/orders";
-/// In every body here, and nowhere else.
+/// Text that occurs in every body of these tests and nowhere else.
 const WORD: &str = "wombat-zyx";
 
 fn post(body: impl Into<Vec<u8>>, code: ProblemCode) -> RejectedRequest<'static> {
     RejectedRequest::post(ORDERS, body, code)
 }
 
-/// Refuses all of them, and looks for their words in what the server said and logged.
+/// Checks that all requests are rejected and that neither the responses nor the log contain [`WORD`].
 async fn all_refused_unheard(house: &TestApp, refused: Vec<RejectedRequest<'_>>) -> Result<()> {
     for answer in send_rejected(&house.client, refused).await? {
         assert!(!answer.text.contains(WORD), "{answer:?}");

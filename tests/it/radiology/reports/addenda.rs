@@ -1,4 +1,4 @@
-//! Addenda: a final report is added to and never changed.
+//! Addenda: they are added to a final report, which is never changed.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;

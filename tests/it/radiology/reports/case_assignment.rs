@@ -1,4 +1,4 @@
-//! Who writes holds the case.
+//! The author of a report holds its case.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -78,7 +78,7 @@ async fn another_ones_draft_is_not_cancelled_until_the_case_is_released(
     let cancelling = format!("{place}/cancel");
     let refused = RejectedRequest::post(&cancelling, cancel.to_string(), ProblemCode::HeldByOther);
     all_refused(&room, &other.client, vec![refused]).await?;
-    // Whether there is such an output is asked before; a communication is a fact, whoever holds the case.
+    // The existence of an output is checked first; a communication is recorded whoever holds the case.
     let told = other
         .client
         .post(&format!("{place}/communications"), &super::told())

@@ -1,4 +1,4 @@
-//! What is optional in a draft can be taken away again, whoever wrote it.
+//! Optional parts of a draft can be removed, whoever wrote them.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -27,7 +27,7 @@ fn written() -> Value {
         "impression": "none", "structured_data": { "aspects": 10 } })
 }
 
-/// The report has no such member: answered, read, listed, and as it was at this position.
+/// Checks that the member is absent from the response, a read, the list, and a read with `as_of`.
 async fn is_gone(
     by: &RadiologistClient,
     place: &str,

@@ -1,4 +1,4 @@
-//! Stored PHI damaged behind the program's back: what it was cannot be read, and everything beside it goes on.
+//! Stored PHI corrupted past the program: it is unreadable, and everything else still works.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ on_both_engines!(
     a_damaged_result_keeps_nobody_from_reporting,
 );
 
-/// A cached key outlives its row for up to 5 s.
+/// Time limit until a corrupt key is noticed; a cached key outlives its row by up to 5 s.
 const UNTIL_LOOKED_UP: Duration = Duration::from_secs(15);
 const CRITICAL: &str = "/radiology/critical-results";
 const OUTPUTS: &str = "/imaging-ai/outputs";
 
-/// Every list with rows that carry PHI, and its table.
+/// Lists whose rows contain PHI, with their tables.
 const LISTS: [(&str, &str); 5] = [
     ("/pacs/studies", "studies_v2"),
     ("/radiology/worklist/items?status=all", "worklist_items_v2"),
@@ -35,7 +35,7 @@ const LISTS: [(&str, &str); 5] = [
     (OUTPUTS, "ai_outputs_v2"),
 ];
 
-/// What a list's rows say of their PHI, by their ids.
+/// Returns the state of PHI of a list's rows, with their ids.
 async fn told(reader: &TestClient, list: &str) -> Result<Vec<(Uuid, String)>> {
     let listed = reader.get(list).await?;
     assert_eq!(listed.status, 200, "{list}: {listed:?}");
@@ -46,7 +46,7 @@ async fn told(reader: &TestClient, list: &str) -> Result<Vec<(Uuid, String)>> {
         .collect()
 }
 
-/// The row's sealed parts say of another version that they are its.
+/// Overwrites the version of the row's sealed parts.
 async fn damage_row(room: &WorklistApp, table: &str, id: Uuid) -> Result<()> {
     let mut read = RawDatabase::on(&room.house.database, DbFile::Read).await?;
     let sealed = match room.house.database.engine {
@@ -59,7 +59,7 @@ async fn damage_row(room: &WorklistApp, table: &str, id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// A patient with a critical report, and whatever leads to one.
+/// Creates a patient with a critical report and everything that leads to it.
 async fn a_story(room: &WorklistApp) -> Result<Images> {
     let ours = images(room, json!({ "patient": { "mrn": "wombat" } })).await?;
     case(room, &ours).await?;

@@ -1,4 +1,4 @@
-//! Critical results: raised with a signature, told to somebody, listed until then.
+//! Critical results: raised with a signature, communicated, and listed until then.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ on_both_engines!(
 );
 
 const CRITICAL: &str = "/radiology/critical-results";
-/// How long a timer and the read models may take.
+/// Time limit of a timer and the read models.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 async fn listed(room: &WorklistApp, query: &str) -> Result<Vec<Value>> {
@@ -203,7 +203,7 @@ async fn an_addendum_raises_it(engine: EngineKind) -> Result<()> {
     Ok(())
 }
 
-/// Adds that there is something critical, once more.
+/// Adds an addendum with another critical finding.
 async fn a_second_finding(radiologist: &RadiologistClient, place: &str) -> Result<()> {
     let addendum = json!({ "content": "a second bleed", "critical_result": true });
     let adding = format!("{place}/addenda");

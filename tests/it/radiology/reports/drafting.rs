@@ -1,4 +1,4 @@
-//! Reports are begun, from templates or without, and edited.
+//! Creating and editing drafts, with and without templates.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;

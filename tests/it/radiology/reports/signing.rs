@@ -1,4 +1,4 @@
-//! What was signed is never altered.
+//! Signed content is never changed.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;

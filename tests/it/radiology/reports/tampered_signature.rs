@@ -1,5 +1,4 @@
-//! Words of a signed report changed behind the program's back, by somebody who has the keys, and by somebody who has
-//! not.
+//! Content of a signed report changed past the program, by an attacker with the keys and by one without.
 
 use std::sync::Arc;
 
@@ -24,7 +23,7 @@ on_both_engines!(
     a_flipped_byte_is_no_words_at_all,
 );
 
-/// The event that a report began with, and its words sealed anew.
+/// Returns the first event of a report, and this content sealed with the patient's key.
 async fn sealed_anew(
     room: &WorklistApp,
     place: &str,

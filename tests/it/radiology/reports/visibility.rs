@@ -1,4 +1,4 @@
-//! Who sees what of a report.
+//! Visibility of a report by role.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -84,7 +84,7 @@ async fn drafts_are_hidden_without_draft_access(engine: EngineKind) -> Result<()
     Ok(())
 }
 
-/// The reports in a patient's timeline, by status and mark.
+/// Returns the reports in a patient's timeline, with their status and critical mark.
 async fn in_timeline(reader: &TestClient, patient: Uuid) -> Result<Vec<(String, Value)>> {
     let page = reader.get(&format!("/patients/{patient}/timeline")).await?;
     assert_eq!(page.status, 200, "{page:?}");
@@ -119,7 +119,7 @@ async fn a_timeline_shows_of_reports_what_its_reader_sees(engine: EngineKind) ->
     Ok(())
 }
 
-/// The words of a draft, and what was released with an addendum, each as the feed tells it with `phi=true`.
+/// Checks the feed with `phi=true` for the content of a draft and for what was released with an addendum.
 async fn the_feed_opens_drafts_to_who_sees_drafts_only(engine: EngineKind) -> Result<()> {
     let room = start_with_archive(engine).await?;
     let ours = images(&room, json!({})).await?;
@@ -332,7 +332,7 @@ async fn who_is_no_practitioner_writes_nothing(engine: EngineKind) -> Result<()>
     all_refused(&room, &radiologist.client, vec![refused]).await
 }
 
-/// A triage of a study; returns the output's id.
+/// Creates a triage output of a study, and returns the output's id.
 pub(super) async fn triaged(
     room: &super::WorklistApp,
     images: &super::Images,

@@ -1,4 +1,4 @@
-//! When a case is claimed and let go.
+//! Claiming and releasing a case.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -187,7 +187,7 @@ async fn is_released_by_its_holder_or_an_admin(engine: EngineKind) -> Result<()>
     Ok(())
 }
 
-/// `If-Match` is about the item and says nothing of the caseload beside it.
+/// `If-Match` refers to the item and not to the caseload.
 async fn is_held_to_the_version_that_was_seen(engine: EngineKind) -> Result<()> {
     let room = WorklistApp::open(engine).await?;
     let items = room.items(2).await?;

@@ -1,4 +1,4 @@
-//! When many claim at once, through two servers on one database.
+//! Concurrent claims through two servers on one database.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ fn with(answers: &[TestResponse], status: u16, code: &str) -> usize {
     answers.iter().filter(such).count()
 }
 
-/// The last position that any of these answers tells of.
+/// Returns the highest position that these responses acknowledge.
 fn written(answers: &[TestResponse]) -> u64 {
     let done = answers.iter().filter(|response| response.status == 200);
     let positions = done.map(|response| response.number("log-position"));
@@ -171,7 +171,7 @@ async fn step(
     }
 }
 
-/// Each caseload's last word is what the list shows, and none was ever over the limit.
+/// Checks that each caseload's last event equals the list, and that no caseload ever exceeded the limit.
 async fn agrees(room: &WorklistApp, radiologists: &[RadiologistClient]) -> Result<()> {
     let head = log_head(&room.house.client).await?.to_string();
     for radiologist in radiologists {
@@ -192,7 +192,7 @@ async fn agrees(room: &WorklistApp, radiologists: &[RadiologistClient]) -> Resul
     Ok(())
 }
 
-/// The same numbers every time.
+/// Random numbers that are the same in every run.
 struct Chance(u64);
 
 impl Chance {

@@ -1,4 +1,4 @@
-//! When a study is put on the worklist.
+//! Putting a study on the worklist.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -26,7 +26,7 @@ on_both_engines!(
     refuses_what_is_not_acceptable,
 );
 
-/// A study that has arrived. Whoever is first puts it on the worklist: the policy, or who asks here.
+/// Syncs a study. Its item is created by the policy or by the test, whichever is first.
 async fn study(room: &WorklistApp, accession: Option<&str>) -> Result<Value> {
     let endpoint = PacsEndpointCode::parse("MAIN")?;
     let uid = Uid::parse(&format!("2.25.{}", fresh().as_u128()))?;
@@ -59,7 +59,7 @@ async fn study(room: &WorklistApp, accession: Option<&str>) -> Result<Value> {
     Ok(json!({ "id": study.id, "patient_id": study.state.patient_id }))
 }
 
-/// A study, as its archive tells of it.
+/// Use case that syncs a study.
 struct Synced(Sync);
 
 impl UseCase for Synced {
@@ -83,7 +83,7 @@ fn item_of(study: &Value) -> Value {
     })
 }
 
-/// Created now, or by the study's arrival before.
+/// Creates the item unless the study's arrival has created it, and returns its path.
 async fn created(client: &TestClient, body: &Value) -> Result<String> {
     let created = client.post(ITEMS, body).await?;
     if created.status != 201 {

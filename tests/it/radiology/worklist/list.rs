@@ -1,4 +1,4 @@
-//! When the worklist is read.
+//! Reading the worklist.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
@@ -21,7 +21,7 @@ fn ids(items: &[&WorklistCase]) -> Vec<String> {
     items.iter().map(|case| case.id.to_string()).collect()
 }
 
-/// Reads what the system has put there, too.
+/// Returns a client whose reads include everything that the system has written.
 async fn fresh_reader(room: &WorklistApp) -> Result<TestClient> {
     let head = crate::assertions::log_head(&room.house.client).await?;
     let client = &room.house.client;

@@ -1,4 +1,4 @@
-//! What the system's own commands do to a case, its caseload and its list.
+//! Effects of system commands on a case, its caseload and its list.
 
 use anyhow::Result;
 use roentgen_commands::worklist::ensure_case_claimed;
@@ -152,7 +152,7 @@ async fn is_nothing_to_follow_where_there_is_no_case(engine: EngineKind) -> Resu
     Ok(())
 }
 
-/// Writes something on a study that has a case, as a report would.
+/// Use case that claims a study's case for writing, as a report does.
 struct Writes {
     study: StudyId,
     radiologist: PractitionerId,

@@ -1,4 +1,4 @@
-//! When a case is changed.
+//! Changing a case.
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
