@@ -192,7 +192,7 @@ impl StrictQuery {
             None => Ok(()),
             Some((name, _)) => {
                 let hint = nearest::hint(name, &self.known);
-                Err(Problem::query(format!("a parameter {hint}")))
+                Err(Problem::query(format!("unknown parameter; {hint}")))
             }
         }
     }

@@ -125,7 +125,7 @@ fn unknown_member(said: &str) -> Option<String> {
         None => (rest.split('`').next().unwrap_or_default(), ""),
     };
     let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-    Some(nearest::hint(sent, &known))
+    Some(format!("unknown field; {}", nearest::hint(sent, &known)))
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {

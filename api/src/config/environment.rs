@@ -20,7 +20,12 @@ pub(super) fn unknown<'a>(names: impl Iterator<Item = &'a OsStr>) -> Vec<String>
     });
     let unknown = own.filter(|name| !known.iter().any(|flag| flag == name));
     unknown
-        .map(|name| format!("{name} in the environment {}", nearest::hint(name, &known)))
+        .map(|name| {
+            format!(
+                "unknown environment variable {name}; {}",
+                nearest::hint(name, &known)
+            )
+        })
         .collect()
 }
 
@@ -48,7 +53,7 @@ mod tests {
             typo.truncate(typo.len() - 1);
             typo.push_str("QX");
             let said = complaints(&[&typo]);
-            let meant = format!("{typo} in the environment unknown name; did you mean ");
+            let meant = format!("unknown environment variable {typo}; did you mean ");
             assert!(said.len() == 1 && said[0].starts_with(&meant), "{said:?}");
         }
         let said = complaints(&["ROENTGEN_JWT_SECERT"]);

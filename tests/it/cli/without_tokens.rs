@@ -59,7 +59,7 @@ async fn a_mistyped_name_in_the_environment_is_named(engine: EngineKind) -> Resu
     let refused = serve.output()?;
     let said = String::from_utf8(refused.stderr)?;
     ensure!(refused.status.code() == Some(64), "{said}");
-    let meant = "ROENTGEN_JWT_SECERT in the environment unknown name; did you mean \
+    let meant = "unknown environment variable ROENTGEN_JWT_SECERT; did you mean \
                  ROENTGEN_JWT_SECRET?";
     ensure!(said.contains(meant) && !said.contains(SECRET), "{said}");
     Ok(())
