@@ -105,7 +105,7 @@ fn write_string(out: &mut String, text: &str) {
 fn write_number(out: &mut String, number: &str) {
     let float = number.parse().ok().filter(|float: &f64| float.is_finite());
     match float {
-        Some(float) if decimal(number) == decimal(&format!("{float:e}")) => write_float(out, float),
+        Some(float) if decimal(number) == decimal(&shortest(float)) => write_float(out, float),
         Some(_) | None => out.push_str(number),
     }
 }
@@ -125,17 +125,26 @@ fn decimal(number: &str) -> Option<(String, i64)> {
     Some((significant.to_owned(), power))
 }
 
-/// Writes the shortest digits that read back as the same double, and places the point (ECMA-262, `Number::toString`).
+/// Returns the shortest digits that read back as the same double; of two that are equally close, the even one, as
+/// ECMA-262 has it. The standard library takes the larger one.
+fn shortest(float: f64) -> String {
+    let number = serde_json::Number::from_f64(float);
+    number.map(|number| number.to_string()).unwrap_or_default()
+}
+
+/// Writes the shortest digits of a double, and places the point (ECMA-262, `Number::toString`).
 fn write_float(out: &mut String, float: f64) {
-    let shortest = format!("{:e}", float.abs());
-    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let digits = mantissa.replace('.', "");
+    let (digits, power) = decimal(&shortest(float.abs())).unwrap_or_default();
+    if digits.is_empty() {
+        out.push('0');
+        return;
+    }
     if float < 0.0 {
         out.push('-');
     }
-    let point = exponent + 1;
     let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+    let point = count + i32::try_from(power).unwrap_or(0);
+    let exponent = point - 1;
     let zeros = |many: i32| "0".repeat(usize::try_from(many).unwrap_or(0));
     let whole = usize::try_from(point).unwrap_or(0);
     let _ = if (count..=21).contains(&point) {
@@ -173,6 +182,7 @@ mod tests {
             (1e-6, "0.000001"),
             (1e-7, "1e-7"),
             (1.5e-27, "1.5e-27"),
+            (1_863_861_457_314_835.25, "1863861457314835.2"),
             (f64::MAX, "1.7976931348623157e+308"),
             (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
         ] {
