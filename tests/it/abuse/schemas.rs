@@ -14,9 +14,13 @@ const TEMPLATES: &str = "/radiology/templates";
 /// Number of callers that write the schemas, and number of times that each writes all of them.
 const CALLERS: usize = 8;
 const TIMES: usize = 3;
-/// Number of rounds of the other tenant during the flood.
-const ROUNDS: usize = 8;
-/// Maximum growth of memory after a first flood, which fills the schema cache, in bytes.
+/// Number of floods that fill the caches of schemas and of states; without a bound, each takes another 100 MB.
+const FILLING: usize = 5;
+/// Number of floods that are measured.
+const MEASURED: usize = 2;
+/// Number of rounds of the other tenant during each measured flood.
+const ROUNDS: usize = 4;
+/// Maximum growth of memory once the caches are full, in bytes.
 const MOST_GROWTH: u64 = 64 << 20;
 
 /// Returns schemas that used to take seconds and up to 1 GB each; `n` makes them distinct.
@@ -75,18 +79,22 @@ async fn works(house: &TestApp) -> Result<()> {
 async fn tenant_is_served_while_another_writes_schema_bombs(engine: EngineKind) -> Result<()> {
     let house = TestApp::start(engine).await?;
     let other = TestClient::dev(&house.server.base, fresh());
-    // Retried, so that it fills the cache on a busy machine, too: what is answered 503 is not cached.
-    for ended in flood(&other.repeating(), 0).join_all().await {
-        ended?;
+    // Retried, so that they fill the caches on a busy machine, too: what is answered 503 is not cached.
+    for number in 0..FILLING {
+        for ended in flood(&other.repeating(), number).join_all().await {
+            ended?;
+        }
     }
     works(&house).await?;
     let before = house.server.resident_bytes()?;
-    let writers = flood(&other, 1);
-    for _ in 0..ROUNDS {
-        works(&house).await?;
-    }
-    for ended in writers.join_all().await {
-        ended?;
+    for number in FILLING..FILLING + MEASURED {
+        let writers = flood(&other, number);
+        for _ in 0..ROUNDS {
+            works(&house).await?;
+        }
+        for ended in writers.join_all().await {
+            ended?;
+        }
     }
     works(&house).await?;
     let growth = house.server.resident_bytes()?.saturating_sub(before);
