@@ -169,7 +169,7 @@ impl App {
         let tail = Arc::clone(&store.tail);
         let names = projector::leases(&projections).into_iter();
         let names = names.chain([LEADER.to_owned()]);
-        let leases = Leases::start(Arc::clone(&engine), "", names, tasks);
+        let leases = Leases::start(engine.clone(), "", names, tasks);
         let leadership = leases.leadership(LEADER);
         let parking = ParkedStreams::new(Arc::clone(&engine), projections.clone());
         let progress = Projector::start(engine, tail, projections, leases, tasks).await?;

@@ -147,7 +147,7 @@ impl BenchNode {
         let tail = Arc::clone(&store.tail);
         let all = roentgen_projections::all();
         let names = projector::leases(&all);
-        let leases = Leases::start(Arc::clone(&engine), "", names, &tasks);
+        let leases = Leases::start(engine.clone(), "", names, &tasks);
         let progress = Projector::start(engine, tail, all, leases, &tasks).await?;
         let executor = Executor::new(store.clone());
         let procedure = catalog(&executor).await?;

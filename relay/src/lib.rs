@@ -87,7 +87,7 @@ impl Relay {
         leadership: Leadership,
         tasks: &BackgroundTasks,
     ) -> RelayProgress {
-        let progress = RelayProgress::new(Arc::clone(&store.engine));
+        let progress = RelayProgress::new(store.engine.clone());
         let relay = Self {
             store,
             settings,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roentgen_store::engine::Engine;
+use roentgen_store::engine::EventLog;
 use roentgen_store::error::EngineError;
 use roentgen_store::log::{LogFilter, StoredEvent};
 use roentgen_store::recent_events::RecentEvents;
@@ -18,7 +18,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Reader of the log.
 #[derive(Debug)]
 pub(crate) struct LogReader {
-    engine: Arc<dyn Engine>,
+    log: Arc<dyn EventLog>,
     tail: Arc<RecentEvents>,
     /// Time of the last read that returned events from memory or queried the database. Events of other nodes are a gap
     /// in the recent events of this node, and are read from the database.
@@ -26,9 +26,9 @@ pub(crate) struct LogReader {
 }
 
 impl LogReader {
-    pub(crate) fn new(engine: Arc<dyn Engine>, tail: Arc<RecentEvents>) -> Self {
+    pub(crate) fn new(log: Arc<dyn EventLog>, tail: Arc<RecentEvents>) -> Self {
         Self {
-            engine,
+            log,
             tail,
             looked_at: None,
         }
@@ -48,7 +48,7 @@ impl LogReader {
         }
         self.looked_at = Some(Instant::now());
         let everything = LogFilter::default();
-        let page = self.engine.read_log(after, BATCH, &everything).await?;
+        let page = self.log.read_log(after, BATCH, &everything).await?;
         if let Some(last) = page.events.last() {
             self.tail.observe(last.position);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use roentgen_store::engine::Engine;
+use roentgen_store::engine::SubscriptionStore;
 use roentgen_store::error::EngineError;
 use tokio::sync::watch;
 
@@ -17,7 +17,7 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Progress of the relay. Clones share it.
 #[derive(Debug, Clone)]
 pub struct RelayProgress {
-    engine: Arc<dyn Engine>,
+    store: Arc<dyn SubscriptionStore>,
     acknowledged: Arc<AtomicU64>,
     refused: Arc<watch::Sender<Option<HaltReason>>>,
     link: Arc<watch::Sender<NatsLink>>,
@@ -42,9 +42,9 @@ pub struct RelayStatus {
 }
 
 impl RelayProgress {
-    pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
+    pub(crate) fn new(store: Arc<dyn SubscriptionStore>) -> Self {
         Self {
-            engine,
+            store,
             acknowledged: Arc::default(),
             refused: Arc::new(watch::Sender::new(None)),
             link: Arc::new(watch::Sender::new(NatsLink::Unknown)),
@@ -58,12 +58,12 @@ impl RelayProgress {
     pub async fn status(&self) -> Result<RelayStatus, EngineError> {
         // The published position is read first: events in between can make the lag too large, but never 0 too early.
         let published = self
-            .engine
+            .store
             .relay_checkpoint(RELAY)
             .await?
             .map_or(0, |checkpoint| checkpoint.position);
         let published = published.max(self.acknowledged());
-        let head = self.engine.head().await?.position;
+        let head = self.store.head().await?.position;
         Ok(RelayStatus {
             published,
             lag: head.saturating_sub(published),

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use roentgen_store::database::Store;
-use roentgen_store::engine::Engine;
+use roentgen_store::engine::SubscriptionStore;
 use roentgen_store::error::{EngineError, error_chain};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{MAX_EVENT_BYTES, StoredEvent};
@@ -104,7 +104,7 @@ type BackgroundOp<'a, T> = Option<BoxFuture<'a, Result<T, SessionEnd>>>;
 
 /// Session of the only publisher of the stream.
 pub(crate) struct PublishSession<'a> {
-    engine: Arc<dyn Engine>,
+    checkpoints: Arc<dyn SubscriptionStore>,
     tail: Arc<RecentEvents>,
     events: LogReader,
     jetstream: &'a Context,
@@ -139,9 +139,9 @@ impl<'a> PublishSession<'a> {
         tasks: &'a BackgroundTasks,
     ) -> Result<Self, SessionEnd> {
         check_max_payload(connection.max_payload)?;
-        let engine = Arc::clone(&store.engine);
+        let checkpoints: Arc<dyn SubscriptionStore> = store.engine.clone();
         let jetstream = &connection.jetstream;
-        let here = find_resume_point(&engine, jetstream, settings).await?;
+        let here = find_resume_point(&checkpoints, jetstream, settings).await?;
         progress.record_ack(here.position);
         if progress.mark_connected() {
             let position = here.position;
@@ -154,9 +154,9 @@ impl<'a> PublishSession<'a> {
             );
         }
         Ok(Self {
-            events: LogReader::new(Arc::clone(&engine), Arc::clone(&store.tail)),
+            events: LogReader::new(checkpoints.clone(), Arc::clone(&store.tail)),
             tail: Arc::clone(&store.tail),
-            engine,
+            checkpoints,
             jetstream,
             key,
             progress,
@@ -275,9 +275,9 @@ impl<'a> PublishSession<'a> {
     fn save(&mut self) {
         let from = self.saved;
         let to = self.acknowledged;
-        let engine = Arc::clone(&self.engine);
+        let checkpoints = Arc::clone(&self.checkpoints);
         let tasks = self.tasks;
-        let write = async move { engine.advance_relay(RELAY, Some(&from), &to).await };
+        let write = async move { checkpoints.advance_relay(RELAY, Some(&from), &to).await };
         self.saving = Some(Box::pin(async move {
             let moved = match tasks.run_propagating_panics(write).await {
                 Some(moved) => moved?,
@@ -390,13 +390,13 @@ fn check_max_payload(max_payload: usize) -> Result<(), HaltReason> {
 /// Returns the checkpoint to resume from. The saved checkpoint is read before the stream, so that it cannot be ahead of
 /// the stream.
 async fn find_resume_point(
-    engine: &Arc<dyn Engine>,
+    checkpoints: &Arc<dyn SubscriptionStore>,
     jetstream: &Context,
     settings: &StreamSettings,
 ) -> Result<RelayCheckpoint, SessionEnd> {
-    let left = engine.relay_checkpoint(RELAY).await?;
+    let left = checkpoints.relay_checkpoint(RELAY).await?;
     if let Some(left) = &left {
-        let ahead = checkpoint_mismatch(&**engine, RELAY, left.as_checkpoint()).await?;
+        let ahead = checkpoint_mismatch(&**checkpoints, RELAY, left.as_checkpoint()).await?;
         ahead.map_or(Ok(()), |ahead| Err(HaltReason::from(ahead)))?;
     }
     let seen = stream::snapshot(&stream::ensure_stream(jetstream, settings, left.as_ref()).await?);
@@ -406,11 +406,16 @@ async fn find_resume_point(
     let here = match resume::resume_from_checkpoint(left.as_ref(), &seen) {
         Some(here) => here,
         None => {
-            let last = stream::last_message(jetstream, engine, seen.last_sequence).await?;
+            let last =
+                stream::last_message(jetstream, checkpoints.as_ref(), seen.last_sequence).await?;
             resume::resume_after_last_message(left.as_ref(), &seen, last)?
         }
     };
-    if left != Some(here) && !engine.advance_relay(RELAY, left.as_ref(), &here).await? {
+    if left != Some(here)
+        && !checkpoints
+            .advance_relay(RELAY, left.as_ref(), &here)
+            .await?
+    {
         return Err(SessionEnd::Superseded);
     }
     Ok(here)

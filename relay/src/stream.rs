@@ -1,6 +1,5 @@
 //! JetStream stream: creation, configuration and inspection.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
@@ -10,7 +9,7 @@ use async_nats::jetstream::context::{
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, Info, RawMessageErrorKind, RetentionPolicy, StorageType,
 };
-use roentgen_store::engine::Engine;
+use roentgen_store::engine::EventLog;
 use roentgen_store::relay_checkpoint::RelayCheckpoint;
 
 use crate::STREAM;
@@ -181,7 +180,7 @@ pub(crate) fn snapshot(info: &Info) -> StreamSnapshot {
 /// Returns the last message of the stream, compared with the log.
 pub(crate) async fn last_message(
     jetstream: &Context,
-    engine: &Arc<dyn Engine>,
+    log: &dyn EventLog,
     sequence: u64,
 ) -> Result<LastMessage, SessionEnd> {
     let stream = jetstream.get_stream_no_info(STREAM).await;
@@ -199,7 +198,7 @@ pub(crate) async fn last_message(
         return Ok(LastMessage::Foreign);
     };
     let position = said.position;
-    Ok(match engine.event_at(position).await? {
+    Ok(match log.event_at(position).await? {
         Some(event) if event.event_id.to_string() == said.event_id => LastMessage::Event {
             position,
             hash: event.hash,

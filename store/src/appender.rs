@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::chain;
-use crate::engine::Engine;
+use crate::engine::EventLog;
 use crate::error::{EngineError, StoreError, Unavailable, error_chain};
 use crate::fair::{FairShare, Limits, Share, ShareOwner};
 use crate::lifecycle::BackgroundTasks;
@@ -70,15 +70,11 @@ impl QueuedAppend {
 
 impl Appender {
     /// Starts the appender task. Written events are pushed to `tail`, which must know the head of the log.
-    pub fn start(
-        engine: Arc<dyn Engine>,
-        tail: Arc<RecentEvents>,
-        tasks: &BackgroundTasks,
-    ) -> Self {
+    pub fn start(log: Arc<dyn EventLog>, tail: Arc<RecentEvents>, tasks: &BackgroundTasks) -> Self {
         let queue = Arc::new(WorkerQueue::default());
         let accepted = ReadWatermarks::starting_at(*tail.head().borrow());
         let worker = AppendWorker {
-            engine,
+            log,
             tail,
             queue: Arc::clone(&queue),
             accepted: accepted.clone(),
@@ -167,7 +163,7 @@ impl Drop for CloseOnDrop {
 
 #[derive(Debug, Clone)]
 struct AppendWorker {
-    engine: Arc<dyn Engine>,
+    log: Arc<dyn EventLog>,
     tail: Arc<RecentEvents>,
     queue: Arc<WorkerQueue>,
     accepted: ReadWatermarks,
@@ -241,7 +237,7 @@ impl AppendWorker {
         let mut pause = INITIAL_BACKOFF;
         loop {
             let started = Instant::now();
-            let sent = tokio::time::timeout_at(deadline, self.engine.append(&batch)).await;
+            let sent = tokio::time::timeout_at(deadline, self.log.append(&batch)).await;
             metrics::histogram!("roentgen_append_seconds").record(started.elapsed().as_secs_f64());
             match sent {
                 Ok(Ok(outcome)) => {

@@ -5,7 +5,7 @@ mod keys;
 pub use keys::{KeyCheck, KeyFindings, NamedKey};
 
 use crate::chain;
-use crate::engine::Engine;
+use crate::engine::LogArchive;
 use crate::error::{Corruption, EngineError};
 use crate::log::{Head, LogFilter, StoredEvent};
 
@@ -84,20 +84,20 @@ impl ChainWalk {
 ///
 /// [`EngineError`] if the log cannot be read. A broken chain is not an error; it returns [`Verification::Broken`].
 pub async fn verify(
-    engine: &dyn Engine,
+    log: &dyn LogArchive,
     mut keys: Option<&mut KeyCheck<'_>>,
     mut walked: impl FnMut(u64) + Send,
 ) -> Result<Verification, EngineError> {
-    let start = beginning(engine).await?;
-    let found = match verify_retained(engine, keys.as_deref_mut()).await? {
-        Ok(()) => walk(engine, ChainWalk::after(start), keys, &mut walked).await?,
+    let start = beginning(log).await?;
+    let found = match verify_retained(log, keys.as_deref_mut()).await? {
+        Ok(()) => walk(log, ChainWalk::after(start), keys, &mut walked).await?,
         Err(broken) => Err(broken),
     };
     let head = match found {
         Ok(head) => head,
         Err(broken) => return Ok(Verification::Broken(broken)),
     };
-    Ok(match engine.first_stream_mismatch().await? {
+    Ok(match log.first_stream_mismatch().await? {
         None => Verification::Intact {
             after: start.position,
             head,
@@ -110,8 +110,8 @@ pub async fn verify(
 }
 
 /// Returns the position and chain hash after which the log is not archived.
-async fn beginning(engine: &dyn Engine) -> Result<Head, EngineError> {
-    let archives = engine.archives().await?;
+async fn beginning(log: &dyn LogArchive) -> Result<Head, EngineError> {
+    let archives = log.archives().await?;
     Ok(archives
         .last()
         .map_or_else(Head::default, |partition| Head {
@@ -123,12 +123,12 @@ async fn beginning(engine: &dyn Engine) -> Result<Head, EngineError> {
 /// Verifies the leaf hashes of archived events that are retained in the log. Their neighbours are not in the log, so
 /// their chain hashes can be verified only with the archive files.
 async fn verify_retained(
-    engine: &dyn Engine,
+    log: &dyn LogArchive,
     mut keys: Option<&mut KeyCheck<'_>>,
 ) -> Result<Result<(), ChainBreak>, EngineError> {
     let mut after = 0;
     loop {
-        let events = match decode_or_break(engine.retained_events(after, PAGE).await)? {
+        let events = match decode_or_break(log.retained_events(after, PAGE).await)? {
             Ok(events) => events,
             Err(broken) => return Ok(Err(broken)),
         };
@@ -152,7 +152,7 @@ async fn verify_retained(
 }
 
 async fn walk(
-    engine: &dyn Engine,
+    log: &dyn LogArchive,
     mut chain: ChainWalk,
     mut keys: Option<&mut KeyCheck<'_>>,
     walked: &mut (impl FnMut(u64) + Send),
@@ -160,7 +160,7 @@ async fn walk(
     loop {
         let at = chain.head().position;
         let all = LogFilter::default();
-        let page = match decode_or_break(engine.read_log(at, PAGE, &all).await)? {
+        let page = match decode_or_break(log.read_log(at, PAGE, &all).await)? {
             Ok(page) => page,
             Err(broken) => return Ok(Err(broken)),
         };

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::appender::Appender;
 use crate::clock;
-use crate::engine::Engine;
+use crate::engine::{Engine, EventLog, KeyStore};
 use crate::error::{EngineError, error_chain};
 use crate::keys::{KeyError, Keyring, MasterKey};
 use crate::lifecycle::BackgroundTasks;
@@ -111,17 +111,16 @@ impl Store {
         master: MasterKey,
         tasks: &BackgroundTasks,
     ) -> Result<Self, KeyError> {
-        let secrets = Secrets::new(Arc::clone(&engine), master.clone());
-        let keyring = Keyring::open(Arc::clone(&engine), master, tasks).await?;
+        let keys: Arc<dyn KeyStore> = engine.clone();
+        let log: Arc<dyn EventLog> = engine.clone();
+        let secrets = Secrets::new(Arc::clone(&keys), master.clone());
+        let keyring = Keyring::open(keys, master, tasks).await?;
         let tail = Arc::new(RecentEvents::default());
-        let head = engine.head().await.map_err(Arc::new)?;
+        let head = log.head().await.map_err(Arc::new)?;
         tail.observe(head.position);
-        let appender = Appender::start(Arc::clone(&engine), Arc::clone(&tail), tasks);
-        notify::start(&engine, &tail, tasks);
-        tasks.spawn(
-            "claims",
-            sweep_expired_reservations(Arc::clone(&engine), tasks.token()),
-        );
+        let appender = Appender::start(Arc::clone(&log), Arc::clone(&tail), tasks);
+        notify::start(&log, &tail, tasks);
+        tasks.spawn("claims", sweep_expired_reservations(log, tasks.token()));
         Ok(Self {
             engine,
             appender,
@@ -137,7 +136,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 const SWEEP_LIMIT: u32 = 1000;
 
 /// Deletes expired reservations every 60 s until `stop` is cancelled.
-async fn sweep_expired_reservations(engine: Arc<dyn Engine>, stop: CancellationToken) {
+async fn sweep_expired_reservations(log: Arc<dyn EventLog>, stop: CancellationToken) {
     let mut tick = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         tokio::select! {
@@ -145,7 +144,7 @@ async fn sweep_expired_reservations(engine: Arc<dyn Engine>, stop: CancellationT
             () = stop.cancelled() => return,
         }
         while !stop.is_cancelled() {
-            match engine
+            match log
                 .delete_expired_reservations(clock::now_ms(), SWEEP_LIMIT)
                 .await
             {

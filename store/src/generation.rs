@@ -9,7 +9,6 @@ use std::fmt;
 
 use tokio::sync::watch;
 
-use crate::engine::Engine;
 use crate::error::{Corruption, EngineError};
 use crate::read_model::{Checkpoint, ReadModel, Table};
 
@@ -212,53 +211,14 @@ impl LiveTables {
         });
     }
 
-    fn live_table_of(&self, model: &ReadModel) -> Option<Table> {
+    /// Returns the live table of a read model, if it is known.
+    pub(crate) fn live_table_of(&self, model: &ReadModel) -> Option<Table> {
         self.0.borrow().get(model.name).copied()
     }
 
-    fn note(&self, table: Table) {
+    pub(crate) fn note(&self, table: Table) {
         self.0.send_modify(|map| {
             map.insert(table.model.name, table);
         });
     }
-}
-
-/// Returns the live table of a read model. A process without a projector reads it from the database on first use.
-///
-/// # Errors
-///
-/// [`EngineError::ReadModelNotReady`] if the read model has no live table yet.
-pub(crate) async fn live_table<E: Engine + ?Sized>(
-    engine: &E,
-    model: &'static ReadModel,
-) -> Result<Table, EngineError> {
-    match engine.live_tables().live_table_of(model) {
-        Some(table) => Ok(table),
-        None => fetch_live_table(engine, model).await,
-    }
-}
-
-/// Reads the live table from the database; `None` if it is still `before`. A table that was live may be dropped.
-pub(crate) async fn refresh_live_table<E: Engine + ?Sized>(
-    engine: &E,
-    before: Table,
-) -> Result<Option<Table>, EngineError> {
-    let now = fetch_live_table(engine, before.model).await?;
-    Ok((now != before).then_some(now))
-}
-
-async fn fetch_live_table<E: Engine + ?Sized>(
-    engine: &E,
-    model: &'static ReadModel,
-) -> Result<Table, EngineError> {
-    let generations = engine.generations().await?;
-    let live = generations
-        .iter()
-        .find(|generation| generation.matches(model) && generation.state == GenerationState::Live);
-    let generation = live
-        .ok_or(EngineError::ReadModelNotReady(model.name))?
-        .generation;
-    let table = Table { model, generation };
-    engine.live_tables().note(table);
-    Ok(table)
 }

@@ -6,11 +6,11 @@
 //! nor has a tombstone is missing, which is an error and never an erasure. Patient keys are stored wrapped by the
 //! master key.
 
+mod binding;
 mod form;
 mod held;
 mod keyring;
 mod sealed_phi;
-mod tie;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,11 +28,11 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::log::{NewPatientKey, WrappedKey};
+pub use binding::{KeyBinding, KeyMismatch, key_mismatch};
 use form::Header;
 pub use held::{MissingKeys, PatientKeys};
 pub use keyring::{KEY_CACHE_TTL, KeyLookup, Keyring, WriteKey};
 pub use sealed_phi::{PhiAtVersion, SealedPhi};
-pub use tie::{KeyBinding, KeyMismatch, misfit};
 
 /// Why a sealed part cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +53,7 @@ pub enum SealError {
 pub enum KeyError {
     /// Log, keys and master key do not belong together.
     #[error(transparent)]
-    Misfit(#[from] KeyMismatch),
+    Mismatch(#[from] KeyMismatch),
     /// The text is not 32 bytes in base64.
     #[error("master key must be 32 bytes, base64-encoded")]
     MalformedMasterKey,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::engine::Engine;
+use crate::engine::LeaseStore;
 use crate::error::error_chain;
 use crate::lifecycle::BackgroundTasks;
 
@@ -37,7 +37,7 @@ impl Leases {
     /// Starts acquiring and renewing leases. In the database, `scope` precedes each name; it is empty if all nodes of
     /// the database compete for the leases.
     pub fn start(
-        engine: Arc<dyn Engine>,
+        store: Arc<dyn LeaseStore>,
         scope: &'static str,
         names: impl IntoIterator<Item = String>,
         tasks: &BackgroundTasks,
@@ -45,7 +45,7 @@ impl Leases {
         let (leads, held) = watch::channel(BTreeSet::new());
         let names = names.into_iter().map(|name| format!("{scope}{name}"));
         let seeker = LeaseRenewer {
-            engine,
+            store,
             names: names.collect(),
             leads,
         };
@@ -122,7 +122,7 @@ impl Leadership {
 }
 
 struct LeaseRenewer {
-    engine: Arc<dyn Engine>,
+    store: Arc<dyn LeaseStore>,
     names: Vec<String>,
     leads: watch::Sender<BTreeSet<String>>,
 }
@@ -139,7 +139,7 @@ impl LeaseRenewer {
                 () = stop.cancelled() => break,
             }
             let asked = Instant::now();
-            let answer = self.engine.acquire_leases(&self.names, holder, TTL);
+            let answer = self.store.acquire_leases(&self.names, holder, TTL);
             match tokio::time::timeout(TTL, answer).await {
                 Ok(Ok(held)) => {
                     held_until = asked + TTL;
@@ -163,7 +163,7 @@ impl LeaseRenewer {
             }
         }
         self.leads.send_replace(BTreeSet::new());
-        if let Err(error) = self.engine.release_leases(holder).await {
+        if let Err(error) = self.store.release_leases(holder).await {
             tracing::warn!(
                 event = "lease.release_failed",
                 error = error_chain(&error),

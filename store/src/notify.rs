@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
+use crate::engine::EventLog;
 use crate::error::{EngineError, error_chain};
 use crate::lifecycle::BackgroundTasks;
 use crate::recent_events::RecentEvents;
@@ -28,13 +28,13 @@ pub trait NotificationStream: Send {
 }
 
 /// Starts sending and receiving notifications, until the tasks are stopped.
-pub(crate) fn start(engine: &Arc<dyn Engine>, tail: &Arc<RecentEvents>, tasks: &BackgroundTasks) {
+pub(crate) fn start(log: &Arc<dyn EventLog>, tail: &Arc<RecentEvents>, tasks: &BackgroundTasks) {
     let own = tail.written_here();
     tasks.spawn(
         "telling",
-        publish_notifications(Arc::clone(engine), own, tasks.token()),
+        publish_notifications(Arc::clone(log), own, tasks.token()),
     );
-    let hearing = receive_notifications(Arc::clone(engine), Arc::clone(tail));
+    let hearing = receive_notifications(Arc::clone(log), Arc::clone(tail));
     let stop = tasks.token();
     tasks.spawn("hearing", async move {
         stop.run_until_cancelled(hearing).await;
@@ -42,12 +42,12 @@ pub(crate) fn start(engine: &Arc<dyn Engine>, tail: &Arc<RecentEvents>, tasks: &
 }
 
 async fn publish_notifications(
-    engine: Arc<dyn Engine>,
+    log: Arc<dyn EventLog>,
     mut own: watch::Receiver<u64>,
     stop: CancellationToken,
 ) {
     while let Some(Ok(())) = stop.run_until_cancelled(own.changed()).await {
-        if let Err(error) = engine.notify_appended().await {
+        if let Err(error) = log.notify_appended().await {
             tracing::debug!(
                 event = "notify.send_failed",
                 error = error_chain(&error),
@@ -58,9 +58,9 @@ async fn publish_notifications(
     }
 }
 
-async fn receive_notifications(engine: Arc<dyn Engine>, tail: Arc<RecentEvents>) {
+async fn receive_notifications(log: Arc<dyn EventLog>, tail: Arc<RecentEvents>) {
     loop {
-        match receive_until_closed(&*engine, &tail).await {
+        match receive_until_closed(&*log, &tail).await {
             Ok(()) => return,
             Err(error) => tracing::debug!(
                 event = "notify.listen_failed",
@@ -72,14 +72,14 @@ async fn receive_notifications(engine: Arc<dyn Engine>, tail: Arc<RecentEvents>)
     }
 }
 
-/// Receives notifications until the connection fails; returns `Ok` if the engine has none. Reads the head of the log
+/// Receives notifications until the connection fails; returns `Ok` if the log has none. Reads the head of the log
 /// first, for appends before this node listened.
-async fn receive_until_closed(engine: &dyn Engine, tail: &RecentEvents) -> Result<(), EngineError> {
-    let Some(mut hearing) = engine.listen().await? else {
+async fn receive_until_closed(log: &dyn EventLog, tail: &RecentEvents) -> Result<(), EngineError> {
+    let Some(mut hearing) = log.listen().await? else {
         return Ok(());
     };
     loop {
-        tail.observe(engine.head().await?.position);
+        tail.observe(log.head().await?.position);
         hearing.next().await?;
     }
 }

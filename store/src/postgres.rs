@@ -8,22 +8,19 @@ mod append;
 mod archive;
 mod connect;
 mod copy_in;
-mod engine;
 mod error_class;
 mod generations;
 mod keys;
+mod leases;
 mod log;
 mod notifications;
 mod parked_retry;
 mod partitions;
-mod policy_memory;
 mod pooled_call;
 mod read_models;
-mod relay_checkpoints;
-mod reservations;
 mod rights;
 mod row_reader;
-mod secrets;
+mod subscriptions;
 pub mod target;
 #[cfg(target_os = "linux")]
 mod tcp_nodelay;
@@ -33,18 +30,21 @@ mod write_projection;
 
 use std::sync::atomic::AtomicU64;
 
+use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgPool, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqlSafeStr as _, SqlStr};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqlSafeStr as _, SqlStr};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::LiveTables;
 use crate::pace::YieldPacer;
 use crate::reads::Readers;
+use crate::rights::{Login, Rights};
 use crate::sql::Dialect;
 
 use append::AppendConnection;
@@ -69,7 +69,7 @@ const DIALECT: Dialect = Dialect {
 /// A PostgreSQL database, version 14 or later.
 #[derive(Debug)]
 pub struct Postgres {
-    doors: Connector,
+    connector: Connector,
     readers: PgPool,
     projectors: PgPool,
     appending: Mutex<AppendConnection>,
@@ -77,7 +77,7 @@ pub struct Postgres {
     head_at_least: AtomicU64,
     /// Id of this node in notifications.
     node: Uuid,
-    shown: LiveTables,
+    live_tables: LiveTables,
     tenant_readers: Readers,
 }
 
@@ -95,15 +95,15 @@ impl Postgres {
     ///
     /// [`EngineError::Rejected`] if the URL cannot be parsed.
     pub fn connect(url: &str) -> Result<Self, EngineError> {
-        let doors = Connector::parse(url)?;
+        let connector = Connector::parse(url)?;
         Ok(Self {
-            readers: doors.read_pool(),
-            projectors: doors.projection_pool(),
-            doors,
+            readers: connector.read_pool(),
+            projectors: connector.projection_pool(),
+            connector,
             appending: Mutex::default(),
             head_at_least: AtomicU64::new(0),
             node: crate::clock::fresh_id(),
-            shown: LiveTables::default(),
+            live_tables: LiveTables::default(),
             tenant_readers: Readers::pooled(connect::SHARED_READERS, connect::RESERVED_READERS),
         })
     }
@@ -174,6 +174,17 @@ impl Postgres {
         answer.unwrap_or_else(|| Err(EngineError::Unavailable(error_class::timed_out())))
     }
 
+    /// Runs a transaction on a projector's connection. If there is no answer in time, its outcome is unknown.
+    async fn with_projector<T>(
+        &self,
+        transaction: impl AsyncFnOnce(&mut PgConnection) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let mut connection = PooledCall::acquire(&self.projectors).await?;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, transaction(&mut connection)).await;
+        let answer = connection.complete(answer);
+        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(error_class::timed_out())))
+    }
+
     /// Runs a write statement in its own transaction. Returns the number of rows written.
     async fn execute(&self, statement: Statement<'_>) -> Result<u64, EngineError> {
         let mut connection = PooledCall::acquire(&self.readers).await?;
@@ -185,7 +196,7 @@ impl Postgres {
     }
 
     async fn run_migrations(&self) -> Result<(), EngineError> {
-        let owner = self.doors.migration_pool();
+        let owner = self.connector.migration_pool();
         // A node of the previous release may start after the migrations of the next one. The header of each migration
         // states its compatibility.
         let mut migrations = sqlx::migrate!("../migrations/postgres");
@@ -193,6 +204,33 @@ impl Postgres {
         let done = migrations.run(&owner).await;
         owner.close().await;
         done.map_err(error_class::classify_migration)
+    }
+}
+
+#[async_trait]
+impl Engine for Postgres {
+    async fn migrate(&self) -> Result<(), EngineError> {
+        self.run_migrations().await
+    }
+
+    async fn rights(&self, login: Login) -> Result<Rights, EngineError> {
+        self.rights_of(login).await
+    }
+
+    async fn ping(&self) -> Result<(), EngineError> {
+        self.fetch(sqlx::query("SELECT 1"), |_| Ok(()))
+            .await
+            .map(drop)
+    }
+
+    fn readers(&self) -> &Readers {
+        &self.tenant_readers
+    }
+
+    async fn close(&self) {
+        self.appending.lock().await.close().await;
+        self.readers.close().await;
+        self.projectors.close().await;
     }
 }
 

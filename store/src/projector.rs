@@ -116,7 +116,7 @@ impl Projector {
         let progress = ProjectionProgress::new();
         progress.set(min_checkpoint(&members).position);
         // Before the first read: a read must show data of this log, or be rejected.
-        progress.refuse(live_tables::misfit(&*engine, &members).await?);
+        progress.refuse(live_tables::mismatch(&*engine, &members).await?);
         let turn = Arc::default();
         let (joins, joined) = watch::channel(());
         let builder = rebuild::RebuildWorker {
@@ -314,7 +314,7 @@ impl Projector {
 
     /// Returns whether the log contains the events at the checkpoints. If not, the projector is halted with the reason.
     async fn check_checkpoints(&self, members: &[ProjectedTable]) -> Result<bool, EngineError> {
-        let refused = live_tables::misfit(&*self.engine, members).await?;
+        let refused = live_tables::mismatch(&*self.engine, members).await?;
         let fits = refused.is_none();
         self.progress.refuse(refused);
         if !fits {

@@ -135,7 +135,7 @@ impl Reads {
     /// Runs [`ReadTurn::stream`] in a separate turn.
     ///
     /// # Errors
-    /// As [`Self::log_turn`], and those of [`Engine::read_stream`].
+    /// As [`Self::log_turn`], and those of [`EventLog::read_stream`](crate::engine::EventLog::read_stream).
     pub async fn stream(
         &self,
         stream_id: StreamId,
@@ -149,7 +149,7 @@ impl Reads {
     /// Runs [`ReadTurn::page`] in a separate turn.
     ///
     /// # Errors
-    /// As [`Self::log_turn`], and those of [`Engine::read_log`].
+    /// As [`Self::log_turn`], and those of [`EventLog::read_log`](crate::engine::EventLog::read_log).
     pub async fn page(
         &self,
         after: u64,
@@ -162,7 +162,7 @@ impl Reads {
     /// Returns the position and chain hash of the last event.
     ///
     /// # Errors
-    /// As [`Self::log_turn`], and those of [`Engine::head`].
+    /// As [`Self::log_turn`], and those of [`EventLog::head`](crate::engine::EventLog::head).
     pub async fn head(&self) -> Result<Head, StoreError> {
         let _turn = self.log_turn().await?;
         let head = self.engine.head().await?;
@@ -174,7 +174,7 @@ impl Reads {
     /// the tenant.
     ///
     /// # Errors
-    /// As [`Self::log_turn`], and those of [`Engine::reservation`].
+    /// As [`Self::log_turn`], and those of [`EventLog::reservation`](crate::engine::EventLog::reservation).
     pub async fn claim(
         &self,
         key: ReservationKey,
@@ -190,7 +190,7 @@ impl Reads {
     /// left out.
     ///
     /// # Errors
-    /// As [`Self::model_turn`], and those of [`Engine::live_rows`].
+    /// As [`Self::model_turn`], and those of [`ReadModelStore::live_rows`](crate::engine::ReadModelStore::live_rows).
     pub async fn rows(
         &self,
         model: &'static ReadModel,
@@ -205,7 +205,7 @@ impl Reads {
     /// Runs [`ReadTurn::list`] in a separate turn.
     ///
     /// # Errors
-    /// As [`Self::model_turn`], and those of [`Engine::live_list`].
+    /// As [`Self::model_turn`], and those of [`ReadModelStore::live_list`](crate::engine::ReadModelStore::live_list).
     pub async fn list(&self, query: &ListQuery) -> Result<Vec<Row>, StoreError> {
         self.model_turn().await?.list(query).await
     }
@@ -246,7 +246,7 @@ impl ReadTurn<'_> {
     /// Returns a stream's events with `after_version < version`, in order, at most `limit`.
     ///
     /// # Errors
-    /// Those of [`Engine::read_stream`].
+    /// Those of [`EventLog::read_stream`](crate::engine::EventLog::read_stream).
     pub async fn stream(
         &self,
         stream_id: StreamId,
@@ -265,7 +265,7 @@ impl ReadTurn<'_> {
     /// tenant the filter names.
     ///
     /// # Errors
-    /// Those of [`Engine::read_log`].
+    /// Those of [`EventLog::read_log`](crate::engine::EventLog::read_log).
     pub async fn page(
         &self,
         after: u64,
@@ -285,7 +285,7 @@ impl ReadTurn<'_> {
     /// Returns a page of a read model. The query names the tenant.
     ///
     /// # Errors
-    /// Those of [`Engine::live_list`].
+    /// Those of [`ReadModelStore::live_list`](crate::engine::ReadModelStore::live_list).
     pub async fn list(&self, query: &ListQuery) -> Result<Vec<Row>, StoreError> {
         let rows = self.reads.engine.live_list(query).await?;
         self.reads.count(rows.len());

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use roentgen_domain::ids::{SecretId, TenantId};
 
 use crate::clock;
-use crate::engine::Engine;
+use crate::engine::KeyStore;
 use crate::error::StoreError;
 use crate::keys::{KeyError, MasterKey};
 
@@ -51,14 +51,14 @@ pub struct SealedSecret {
 /// Stores and retrieves secrets.
 #[derive(Debug, Clone)]
 pub struct Secrets {
-    engine: Arc<dyn Engine>,
+    store: Arc<dyn KeyStore>,
     master: MasterKey,
 }
 
 impl Secrets {
     /// Creates the storage for secrets in a database, under a master key.
-    pub fn new(engine: Arc<dyn Engine>, master: MasterKey) -> Self {
-        Self { engine, master }
+    pub fn new(store: Arc<dyn KeyStore>, master: MasterKey) -> Self {
+        Self { store, master }
     }
 
     /// Encrypts the secret and stores it under a new id. It is durable when this returns.
@@ -80,7 +80,7 @@ impl Secrets {
             id,
             sealed,
         };
-        self.engine.put_secret(&row).await?;
+        self.store.put_secret(&row).await?;
         Ok(id)
     }
 
@@ -93,7 +93,7 @@ impl Secrets {
         tenant: TenantId,
         id: SecretId,
     ) -> Result<Option<SecretBytes>, StoreError> {
-        let Some(sealed) = self.engine.secret(tenant, id).await? else {
+        let Some(sealed) = self.store.secret(tenant, id).await? else {
             return Ok(None);
         };
         let opened = self

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::engine::Engine;
+use crate::engine::SubscriptionStore;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
 use crate::policy_memory::{MemoryBatch, MemoryEntry, MemoryKey, RejectedEffect};
@@ -37,7 +37,7 @@ const BATCH_DELAY: Duration = Duration::from_millis(10);
 /// A subscription as its reader holds it.
 #[derive(Debug)]
 pub struct Subscription {
-    engine: Arc<dyn Engine>,
+    store: Arc<dyn SubscriptionStore>,
     tail: Arc<RecentEvents>,
     name: &'static str,
     types: HashSet<&'static str>,
@@ -77,17 +77,17 @@ impl Subscription {
     ///
     /// [`EngineError`] if the database fails.
     pub async fn resume(
-        engine: Arc<dyn Engine>,
+        store: Arc<dyn SubscriptionStore>,
         tail: Arc<RecentEvents>,
         name: &'static str,
         types: HashSet<&'static str>,
     ) -> Result<Result<Self, CheckpointAhead>, EngineError> {
-        let saved = engine.checkpoint(name).await?;
-        if let Some(refused) = checkpoint_mismatch(&*engine, name, saved).await? {
+        let saved = store.checkpoint(name).await?;
+        if let Some(refused) = checkpoint_mismatch(&*store, name, saved).await? {
             return Ok(Err(refused));
         }
         Ok(Ok(Self {
-            engine,
+            store,
             tail,
             name,
             types,
@@ -151,12 +151,12 @@ impl Subscription {
             ..LogFilter::default()
         };
         self.looked_at = Some(Instant::now());
-        let page = self.engine.read_log(after, BATCH_CATCH_UP, &filter).await?;
+        let page = self.store.read_log(after, BATCH_CATCH_UP, &filter).await?;
         if page.scanned_to <= after {
             return Ok(Vec::new());
         }
         self.tail.observe(page.scanned_to);
-        self.seen = match checkpoint_after_page(&*self.engine, &page).await? {
+        self.seen = match checkpoint_after_page(&*self.store, &page).await? {
             Some(place) => place,
             None => return Ok(Vec::new()),
         };
@@ -195,10 +195,10 @@ impl Subscription {
             return Ok(Some(Vec::new()));
         }
         let ids: Vec<Uuid> = keys.iter().map(MemoryKey::id).collect();
-        let memories = self.engine.policy_memory(&ids).await?;
+        let memories = self.store.policy_memory(&ids).await?;
         // The order matters: the memory belongs to the checkpoint only if the checkpoint is unchanged after the memory
         // was read.
-        let checkpoint = self.engine.checkpoint(self.name).await?;
+        let checkpoint = self.store.checkpoint(self.name).await?;
         Ok((checkpoint == self.saved).then_some(memories))
     }
 
@@ -217,7 +217,7 @@ impl Subscription {
             forgotten: changes.forgotten,
             refusals: changes.refusals,
         };
-        let moved = self.engine.write_policy_memory(&batch).await?;
+        let moved = self.store.write_policy_memory(&batch).await?;
         if moved {
             self.saved = self.seen;
             self.moved_at = Instant::now();

@@ -59,8 +59,8 @@ impl OfflineDatabase {
         let master = std::fs::read_to_string(kept.join("dev-master-key"))?;
         let tasks = BackgroundTasks::new();
         let master = MasterKey::parse(&master)?;
-        let secrets = Secrets::new(Arc::clone(&log), master.clone());
-        let keyring = Keyring::open(Arc::clone(&log), master, &tasks).await?;
+        let secrets = Secrets::new(log.clone(), master.clone());
+        let keyring = Keyring::open(log.clone(), master, &tasks).await?;
         Ok(Self {
             log,
             keyring,

@@ -17,7 +17,7 @@ use roentgen_domain::reading_profile::ReadingProfile;
 use roentgen_domain::report_template::ReportTemplate;
 use roentgen_store::archive::{ArchivedPartition, LogPartition};
 use roentgen_store::chain_verification::ChainBreak;
-use roentgen_store::engine::Engine;
+use roentgen_store::engine::LogArchive;
 use roentgen_store::log::Head;
 
 use super::export;
@@ -47,23 +47,23 @@ pub(super) struct ArchiveArgs {
 
 /// Archives partitions one by one; each is archived completely or not at all. An interrupted run is resumed by running
 /// the command again.
-pub(super) async fn run(engine: &dyn Engine, what: &ArchiveArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(log: &dyn LogArchive, what: &ArchiveArgs) -> anyhow::Result<ExitCode> {
     ensure!(
         what.out.is_dir(),
         "{} is not a directory",
         what.out.display()
     );
-    if engine.oldest_partition().await?.is_none() {
+    if log.oldest_partition().await?.is_none() {
         bail!("log has no partitions (SQLite, or empty)");
     }
     let mut archived = 0;
-    while let Some(partition) = engine.oldest_partition().await? {
-        let head = engine.head().await?.position;
+    while let Some(partition) = log.oldest_partition().await? {
+        let head = log.head().await?.position;
         if partition.last() > what.upto || partition.last() >= head {
             break;
         }
         tokio::select! {
-            done = archive_partition(engine, what, partition) => done?,
+            done = archive_partition(log, what, partition) => done?,
             stopped = shutdown_signal() => {
                 stopped?;
                 bail!("interrupted; the current partition was not archived")
@@ -76,7 +76,7 @@ pub(super) async fn run(engine: &dyn Engine, what: &ArchiveArgs) -> anyhow::Resu
 }
 
 async fn archive_partition(
-    engine: &dyn Engine,
+    log: &dyn LogArchive,
     what: &ArchiveArgs,
     partition: LogPartition,
 ) -> anyhow::Result<()> {
@@ -88,11 +88,11 @@ async fn archive_partition(
     let path = what.out.join(&file_name);
     // An existing file comes from an interrupted run; it is verified like any other.
     if !path.try_exists()? {
-        export::write_partition(engine, partition, &path).await?;
+        export::write_partition(log, partition, &path).await?;
     }
-    let last = engine.event_at(partition.last()).await?;
+    let last = log.event_at(partition.last()).await?;
     let last_hash = last.context("last event of the partition is missing")?.hash;
-    let archives = engine.archives().await?;
+    let archives = log.archives().await?;
     let before = archives.last().map_or_else(Head::default, head_of);
     let walked = file::walk(path.clone(), before, Vec::new(), None).await?;
     let head = walked.map_err(|ChainBreak { position, reason }| {
@@ -109,9 +109,7 @@ async fn archive_partition(
         file_sha256: file::sha256(path.clone()).await?,
         file_name,
     };
-    let kept = engine
-        .archive_oldest(&archive, &RETAINED_STREAM_TYPES)
-        .await?;
+    let kept = log.archive_oldest(&archive, &RETAINED_STREAM_TYPES).await?;
     println!(
         "archived positions {} to {} into {}; {kept} events of active streams retained in the log",
         partition.after() + 1,

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
 use roentgen_store::archive::LogPartition;
-use roentgen_store::engine::Engine;
+use roentgen_store::engine::EventLog;
 use roentgen_store::log::{LogFilter, StoredEvent};
 
 use self::parquet::{BOUNDS, ColumnSet, Parquet};
@@ -71,10 +71,10 @@ impl fmt::Display for Range {
 }
 
 /// Exports up to the current head and prints the exported range. A failed or interrupted run leaves no file.
-pub(super) async fn run(engine: &dyn Engine, export: &ExportArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(log: &dyn EventLog, export: &ExportArgs) -> anyhow::Result<ExitCode> {
     let range = Range {
         after: export.after,
-        until: engine.head().await?.position,
+        until: log.head().await?.position,
     };
     ensure!(
         range.after <= range.until,
@@ -86,7 +86,7 @@ pub(super) async fn run(engine: &dyn Engine, export: &ExportArgs) -> anyhow::Res
         Some(path) => {
             let mut unfinished = PartialFile::create_next_to(path, export.force)?;
             tokio::select! {
-                written = write(engine, range, export.format, unfinished.file()) => written?,
+                written = write(log, range, export.format, unfinished.file()) => written?,
                 stopped = shutdown_signal() => {
                     stopped?;
                     bail!("interrupted; incomplete export discarded")
@@ -95,7 +95,7 @@ pub(super) async fn run(engine: &dyn Engine, export: &ExportArgs) -> anyhow::Res
             unfinished.persist()?;
             let _ = writeln!(io::stdout(), "{range}");
         }
-        None => match write(engine, range, export.format, &mut io::stdout()).await {
+        None => match write(log, range, export.format, &mut io::stdout()).await {
             Err(error) if is_broken_pipe(&error) => {}
             written => {
                 written?;
@@ -108,7 +108,7 @@ pub(super) async fn run(engine: &dyn Engine, export: &ExportArgs) -> anyhow::Res
 
 /// Writes all stored columns of a partition to a new file.
 pub(super) async fn write_partition(
-    engine: &dyn Engine,
+    log: &dyn EventLog,
     partition: LogPartition,
     path: &Path,
 ) -> anyhow::Result<()> {
@@ -118,7 +118,7 @@ pub(super) async fn write_partition(
         after: partition.after(),
         until: partition.last(),
     };
-    walk(engine, range, |event| file.push(event)).await?;
+    walk(log, range, |event| file.push(event)).await?;
     file.finish()?;
     unfinished.persist()
 }
@@ -130,7 +130,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 async fn write(
-    engine: &dyn Engine,
+    log: &dyn EventLog,
     range: Range,
     format: Format,
     out: &mut (dyn Write + Send),
@@ -138,7 +138,7 @@ async fn write(
     match format {
         Format::Ndjson => {
             let mut out = BufWriter::new(out);
-            walk(engine, range, |event| {
+            walk(log, range, |event| {
                 Ok(ndjson::write(&mut out, &Row::from_event(&event)?)?)
             })
             .await?;
@@ -146,7 +146,7 @@ async fn write(
         }
         Format::Parquet => {
             let mut file = Parquet::begin(out, BOUNDS, ColumnSet::Public)?;
-            walk(engine, range, |event| file.push(event)).await?;
+            walk(log, range, |event| file.push(event)).await?;
             file.finish()?;
         }
     }
@@ -155,7 +155,7 @@ async fn write(
 
 /// Passes every event of the range to the closure, in position order.
 async fn walk(
-    engine: &dyn Engine,
+    log: &dyn EventLog,
     range: Range,
     mut each: impl FnMut(StoredEvent) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -164,7 +164,7 @@ async fn walk(
     let mut at = range.after;
     while at < range.until {
         let rest = u32::try_from(range.until - at).unwrap_or(u32::MAX);
-        let events = engine.read_log(at, rest.min(PAGE), &all).await?.events;
+        let events = log.read_log(at, rest.min(PAGE), &all).await?.events;
         ensure!(!events.is_empty(), missing_event(at + 1));
         for event in events {
             ensure!(event.position == at + 1, missing_event(at + 1));

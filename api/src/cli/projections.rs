@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use roentgen_commands::policies::POLICIES;
 use roentgen_relay::RELAY;
-use roentgen_store::engine::Engine;
+use roentgen_store::engine::{Engine, SubscriptionStore};
 use roentgen_store::generation::{Generation, GenerationState};
 use roentgen_store::projector::{ParkedStreams, Projection, ReadModelStatus, checkpoint_mismatch};
 use roentgen_store::read_model::Checkpoint;
@@ -94,10 +94,10 @@ async fn parked(parking: &ParkedStreams, of: &ReadModelStatus) -> anyhow::Result
 }
 
 /// Prints the line of the policies, then the permanently rejected effects, latest first.
-async fn policies(engine: &dyn Engine, head: u64) -> anyhow::Result<Checkpoint> {
-    let checkpoint = engine.checkpoint(POLICIES).await?;
+async fn policies(store: &dyn SubscriptionStore, head: u64) -> anyhow::Result<Checkpoint> {
+    let checkpoint = store.checkpoint(POLICIES).await?;
     print_line(POLICIES, checkpoint.position, head);
-    for effect in engine.rejected_effects(REJECTED_SHOWN).await? {
+    for effect in store.rejected_effects(REJECTED_SHOWN).await? {
         println!(
             "rejected: {} after position {}: {}",
             effect.effect, effect.position, effect.reason
@@ -107,8 +107,8 @@ async fn policies(engine: &dyn Engine, head: u64) -> anyhow::Result<Checkpoint> 
 }
 
 /// Prints the line of the relay, if it was ever started.
-async fn relay(engine: &dyn Engine, head: u64) -> anyhow::Result<Option<Checkpoint>> {
-    let Some(checkpoint) = engine
+async fn relay(store: &dyn SubscriptionStore, head: u64) -> anyhow::Result<Option<Checkpoint>> {
+    let Some(checkpoint) = store
         .relay_checkpoint(RELAY)
         .await?
         .map(|checkpoint| checkpoint.as_checkpoint())

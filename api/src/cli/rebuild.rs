@@ -109,12 +109,7 @@ async fn build(
         asked.extend(rebuilding.request(name).await?);
     }
     let tail = Arc::new(RecentEvents::default());
-    let leases = Leases::start(
-        Arc::clone(&engine),
-        "",
-        projector::leases(&projections),
-        tasks,
-    );
+    let leases = Leases::start(engine.clone(), "", projector::leases(&projections), tasks);
     Projector::start(Arc::clone(&engine), tail, projections, leases, tasks).await?;
     let built = async {
         let mut code = ExitCode::SUCCESS;

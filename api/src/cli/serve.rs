@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use roentgen_commands::policies::PolicySettings;
 use roentgen_relay::EventKey;
-use roentgen_store::engine::Engine;
+use roentgen_store::engine::{Engine, KeyStore};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::rights::Login;
 
@@ -97,11 +97,11 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
 }
 
 /// Rejects a start without tokens on a database that was served with tokens, unless `--dev` is given.
-async fn check_tokens(engine: &dyn Engine, dev: Dev) -> anyhow::Result<()> {
+async fn check_tokens(keys: &dyn KeyStore, dev: Dev) -> anyhow::Result<()> {
     match dev {
-        Dev::Off => return Ok(engine.mark_served_with_tokens().await?),
+        Dev::Off => return Ok(keys.mark_served_with_tokens().await?),
         Dev::Implicit => {
-            if engine.was_served_with_tokens().await? {
+            if keys.was_served_with_tokens().await? {
                 let said = "--jwt-secret: is needed, since this database was served with tokens before; \
                             or say --dev, which lets callers in without a token";
                 return Err(ConfigErrors(vec![said.to_owned()]).into());
@@ -137,8 +137,8 @@ async fn check_rights(engine: &dyn Engine) -> anyhow::Result<()> {
 }
 
 /// Rejects a key other than the one that first signed this database's events: consumers know only that key.
-async fn check_event_key(engine: &dyn Engine, key: &EventKey) -> anyhow::Result<()> {
-    let known = engine.event_key_fingerprint(&key.fingerprint()).await?;
+async fn check_event_key(keys: &dyn KeyStore, key: &EventKey) -> anyhow::Result<()> {
+    let known = keys.event_key_fingerprint(&key.fingerprint()).await?;
     anyhow::ensure!(
         known == key.fingerprint(),
         "the events of this database are signed by another key; give its file with --event-key-file"

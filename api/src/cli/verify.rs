@@ -10,8 +10,8 @@ use clap::Args;
 use roentgen_store::archive::ArchivedPartition;
 use roentgen_store::chain::hex;
 use roentgen_store::chain_verification::{ChainBreak, KeyCheck, KeyFindings, Verification, verify};
-use roentgen_store::engine::Engine;
-use roentgen_store::keys::{KeyBinding, KeyMismatch, MasterKey, misfit};
+use roentgen_store::engine::{Engine, KeyStore, LogArchive};
+use roentgen_store::keys::{KeyBinding, KeyMismatch, MasterKey, key_mismatch};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::Head;
 use roentgen_store::projector::{ComparedModel, Comparison, Projection, compare};
@@ -63,8 +63,8 @@ async fn look(
                 false,
             )
         }
-        Err(misfit) => {
-            println!("{misfit}");
+        Err(mismatch) => {
+            println!("{mismatch}");
             return Ok(ExitCode::from(1));
         }
     };
@@ -96,24 +96,24 @@ enum KeySourceForVerify {
 
 impl KeySourceForVerify {
     async fn open(
-        engine: &dyn Engine,
+        engine: &dyn KeyStore,
         config: &Config,
     ) -> anyhow::Result<Result<Self, KeyMismatch>> {
         let Some(key) = &config.master_key else {
             return Ok(Ok(Self::Unknown));
         };
-        let found = misfit(engine, key.fingerprint(), KeyBinding::Look).await?;
+        let found = key_mismatch(engine, key.fingerprint(), KeyBinding::Look).await?;
         Ok(match found {
             None => Ok(Self::Known(key.clone())),
             Some(KeyMismatch::OtherMasterKey) if !config.master_key_is_given() => Ok(Self::Unknown),
-            Some(misfit) => Err(misfit),
+            Some(mismatch) => Err(mismatch),
         })
     }
 }
 
 /// Verifies the hash chain and prints the result; returns whether it is intact.
 async fn chain(
-    engine: &dyn Engine,
+    engine: &dyn LogArchive,
     archive: Option<&Path>,
     mut keys: Option<&mut KeyCheck<'_>>,
 ) -> anyhow::Result<bool> {
@@ -204,7 +204,7 @@ async fn deep(
 
 /// Verifies every archive from the first log position on; returns the first finding as the inner error.
 async fn archives(
-    engine: &dyn Engine,
+    engine: &dyn LogArchive,
     directory: &Path,
     mut keys: Option<&mut KeyCheck<'_>>,
 ) -> anyhow::Result<Result<(), String>> {
@@ -219,7 +219,7 @@ async fn archives(
 }
 
 async fn one(
-    engine: &dyn Engine,
+    engine: &dyn LogArchive,
     archive: &ArchivedPartition,
     before: Head,
     directory: &Path,
@@ -281,7 +281,7 @@ async fn walked(
 
 /// Returns the events of an archive that are still in the log.
 async fn retained_events(
-    engine: &dyn Engine,
+    engine: &dyn LogArchive,
     archive: &ArchivedPartition,
 ) -> anyhow::Result<Vec<file::RetainedEvent>> {
     let mut kept = Vec::new();

@@ -189,7 +189,7 @@ impl From<StoreError> for Problem {
             StoreError::Unreadable { .. }
             | StoreError::Unwritable(_)
             | StoreError::Keys(
-                KeyError::Misfit(_)
+                KeyError::Mismatch(_)
                 | KeyError::MalformedMasterKey
                 | KeyError::MasterKeyWeak
                 | KeyError::Missing

@@ -92,7 +92,7 @@ fn of_store(error: &StoreError) -> FailureKind {
         | StoreError::Unreadable { .. }
         | StoreError::Unwritable(_)
         | StoreError::Keys(
-            KeyError::Misfit(_)
+            KeyError::Mismatch(_)
             | KeyError::MalformedMasterKey
             | KeyError::MasterKeyWeak
             | KeyError::Missing

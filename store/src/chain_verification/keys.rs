@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 use uuid::Uuid;
 
-use crate::engine::Engine;
+use crate::engine::KeyStore;
 use crate::error::EngineError;
 use crate::keys::{MasterKey, sealing_key};
 use crate::log::{KeyState, StoredEvent};
@@ -46,7 +46,7 @@ impl KeyFindings {
 /// Checks keys page by page.
 #[derive(Debug)]
 pub struct KeyCheck<'a> {
-    engine: &'a dyn Engine,
+    store: &'a dyn KeyStore,
     master: &'a MasterKey,
     /// Keys that were checked already, so that a finding about a key is reported once.
     judged: LruCache<Uuid, ()>,
@@ -63,9 +63,9 @@ enum Found {
 
 impl<'a> KeyCheck<'a> {
     /// Creates a check of this log's keys under this master key.
-    pub fn new(engine: &'a dyn Engine, master: &'a MasterKey) -> Self {
+    pub fn new(store: &'a dyn KeyStore, master: &'a MasterKey) -> Self {
         Self {
-            engine,
+            store,
             master,
             judged: LruCache::new(REMEMBERED),
             findings: KeyFindings::default(),
@@ -118,7 +118,7 @@ impl<'a> KeyCheck<'a> {
     pub async fn finish(mut self) -> Result<KeyFindings, EngineError> {
         let mut after = 0;
         loop {
-            let page = self.engine.registered_keys(after, LISTED_AT_ONCE).await?;
+            let page = self.store.registered_keys(after, LISTED_AT_ONCE).await?;
             let Some(last) = page.last() else {
                 return Ok(self.findings);
             };
@@ -154,7 +154,7 @@ impl<'a> KeyCheck<'a> {
     async fn look_up(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, Found)>, EngineError> {
         let standing = match ids {
             [] => Vec::new(),
-            ids => self.engine.keys_by_id(ids).await?,
+            ids => self.store.keys_by_id(ids).await?,
         };
         let mut found: BTreeMap<Uuid, Found> = ids.iter().map(|id| (*id, Found::Missing)).collect();
         for standing in standing {

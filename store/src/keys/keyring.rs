@@ -8,9 +8,9 @@ use roentgen_domain::ids::{PatientId, TenantId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    KeyBinding, KeyError, MasterKey, MissingKeys, Patient, PatientKey, PatientKeys, misfit,
+    KeyBinding, KeyError, MasterKey, MissingKeys, Patient, PatientKey, PatientKeys, key_mismatch,
 };
-use crate::engine::Engine;
+use crate::engine::KeyStore;
 use crate::error::EngineError;
 use crate::lifecycle::BackgroundTasks;
 use crate::log::{KnownKeys, NewPatientKey};
@@ -61,21 +61,21 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Misfit`] if log, keys and master key do not belong together.
+    /// [`KeyError::Mismatch`] if log, keys and master key do not belong together.
     pub async fn open(
-        engine: Arc<dyn Engine>,
+        store: Arc<dyn KeyStore>,
         master: MasterKey,
         tasks: &BackgroundTasks,
     ) -> Result<Self, KeyError> {
-        let found = misfit(&*engine, master.fingerprint(), KeyBinding::Bind).await;
-        if let Some(misfit) = found.map_err(Arc::new)? {
-            return Err(misfit.into());
+        let found = key_mismatch(&*store, master.fingerprint(), KeyBinding::Bind).await;
+        if let Some(mismatch) = found.map_err(Arc::new)? {
+            return Err(mismatch.into());
         }
         let (lookups, waiting) = mpsc::channel(WAITING_LOOKUPS);
         let cache = Arc::new(Mutex::new(WeightedLru::new(CACHED_BYTES)));
         let missing = MissingKeys::default();
         let looking = KeyLookupWorker {
-            engine,
+            store,
             master: master.clone(),
             missing: missing.clone(),
         };
@@ -115,12 +115,12 @@ impl Keyring {
     /// # Errors
     ///
     /// [`EngineError`] if the database fails.
-    pub async fn still_missing(&self, engine: &dyn Engine) -> Result<usize, EngineError> {
+    pub async fn still_missing(&self, store: &dyn KeyStore) -> Result<usize, EngineError> {
         let noted = self.missing.all();
         if noted.is_empty() {
             return Ok(0);
         }
-        let found = engine.keys_by_id(&noted).await?;
+        let found = store.keys_by_id(&noted).await?;
         Ok(self.missing.found(found.iter().map(|key| key.key_id())))
     }
 
@@ -202,7 +202,7 @@ fn is_fresh(seen: Instant) -> bool {
 
 /// Answers lookups: all waiting ones, at most 256, with one query.
 struct KeyLookupWorker {
-    engine: Arc<dyn Engine>,
+    store: Arc<dyn KeyStore>,
     master: MasterKey,
     missing: MissingKeys,
 }
@@ -224,7 +224,7 @@ impl KeyLookupWorker {
             }
             let patients: Vec<Patient> = batch.iter().map(|(patient, _)| *patient).collect();
             let seen = Instant::now();
-            match self.engine.patient_keys(&patients).await {
+            match self.store.patient_keys(&patients).await {
                 Ok(found) => {
                     for ((patient, reply), known) in batch.drain(..).zip(found) {
                         let _ = reply.send(self.unwrapped(patient, known, seen));

@@ -53,7 +53,7 @@ impl Postgres {
         let mut appending = self.appending.lock().await;
         let mut connection = match appending.connection.take() {
             Some(connection) => connection,
-            None => self.doors.connect().await?,
+            None => self.connector.connect().await?,
         };
         let at_least = self.head_at_least.load(Ordering::Relaxed);
         let outlook = appending.outlook.take();

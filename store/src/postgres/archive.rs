@@ -1,5 +1,6 @@
 //! Archives partitions of the log, and rejects reads of archived events.
 
+use async_trait::async_trait;
 use roentgen_domain::ids::{StreamId, TenantId};
 use sqlx::{Connection as _, Row as _};
 
@@ -7,6 +8,7 @@ use super::row_reader::{PgRowReader, to_bigint};
 use super::{Postgres, error_class};
 use crate::archive::{ArchivedPartition, LogPartition};
 use crate::clock;
+use crate::engine::LogArchive;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
 use crate::reads::Scope;
@@ -34,8 +36,9 @@ const KEPT: &str = concat!(
 
 const ARCHIVE: &str = "SELECT log_archive($1, $2, $3, $4, $5, $6, $7)";
 
-impl Postgres {
-    pub(super) async fn all_archives(&self) -> Result<Vec<ArchivedPartition>, EngineError> {
+#[async_trait]
+impl LogArchive for Postgres {
+    async fn archives(&self) -> Result<Vec<ArchivedPartition>, EngineError> {
         self.fetch(sqlx::query(ALL), |row| {
             let columns = PgRowReader::new(row);
             Ok(ArchivedPartition {
@@ -51,7 +54,7 @@ impl Postgres {
         .await
     }
 
-    pub(super) async fn first_partition(&self) -> Result<Option<LogPartition>, EngineError> {
+    async fn oldest_partition(&self) -> Result<Option<LogPartition>, EngineError> {
         let found = self.fetch(sqlx::query(OLDEST), |row| {
             let columns = PgRowReader::new(row);
             Ok(LogPartition {
@@ -62,22 +65,13 @@ impl Postgres {
         Ok(found.await?.pop())
     }
 
-    pub(super) async fn retained_events(
-        &self,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<StoredEvent>, EngineError> {
-        let kept = sqlx::query(KEPT).bind(to_bigint(after));
-        self.events(kept.bind(i64::from(limit))).await
-    }
-
     /// Archives a partition as the owner, who alone may detach parts of the log; copying has no statement timeout.
-    pub(super) async fn archive_partition(
+    async fn archive_oldest(
         &self,
         archive: &ArchivedPartition,
         kept_types: &[&str],
     ) -> Result<u64, EngineError> {
-        let owner = self.doors.migration_pool();
+        let owner = self.connector.migration_pool();
         let kept = async {
             let mut connection = owner.acquire().await.map_err(EngineError::Unavailable)?;
             let mut transaction = connection
@@ -107,6 +101,17 @@ impl Postgres {
         kept
     }
 
+    async fn retained_events(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
+        let kept = sqlx::query(KEPT).bind(to_bigint(after));
+        self.events(kept.bind(i64::from(limit))).await
+    }
+}
+
+impl Postgres {
     pub(super) async fn refuse_archived_position(&self, position: u64) -> Result<(), EngineError> {
         self.reject_if_archived(sqlx::query(PAST).bind(to_bigint(position)))
             .await

@@ -1,16 +1,17 @@
 //! Stores the generations of read models.
 
+use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::chain::GENESIS;
+use crate::engine::GenerationStore;
 use crate::error::EngineError;
 use crate::generation::{Generation, GenerationState, NewGeneration, parse_tables};
 use crate::read_model::{Checkpoint, Table};
 
-use super::pooled_call::PooledCall;
 use super::row_reader::{PgRowReader, to_bigint};
-use super::{ANSWER_TIMEOUT, DIALECT, Postgres, composed, error_class};
+use super::{DIALECT, Postgres, composed, error_class};
 
 const ALL: &str = "SELECT name, model, version, generation, tables, state, position, hash, upto, checked, \
     reason FROM read.generations ORDER BY name";
@@ -52,23 +53,29 @@ const INDEX_LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeou
     SET LOCAL maintenance_work_mem = '256MB'; \
     SELECT pg_advisory_xact_lock(hashtextextended('roentgen.indexes', 0))";
 
-impl Postgres {
-    pub(super) async fn all_generations(&self) -> Result<Vec<Generation>, EngineError> {
+#[async_trait]
+impl GenerationStore for Postgres {
+    async fn generations(&self) -> Result<Vec<Generation>, EngineError> {
         self.fetch(sqlx::query(ALL), decode).await
     }
 
-    pub(super) async fn declare_all(&self, new: &[NewGeneration]) -> Result<(), EngineError> {
+    async fn create_generations(&self, generations: &[NewGeneration]) -> Result<(), EngineError> {
         let first = |generation: &NewGeneration| generation.tables.first().copied();
         let of = |string: fn(Table) -> String| {
-            new.iter().filter_map(first).map(string).collect::<Vec<_>>()
+            generations
+                .iter()
+                .filter_map(first)
+                .map(string)
+                .collect::<Vec<_>>()
         };
         let numbers = |table: fn(Table) -> u32| {
-            new.iter()
+            generations
+                .iter()
                 .filter_map(first)
                 .map(table)
                 .map(u32::cast_signed)
         };
-        let tables = new.iter().map(|generation| {
+        let tables = generations.iter().map(|generation| {
             let names: Vec<String> = generation.tables.iter().map(|table| table.name()).collect();
             names.join(" ")
         });
@@ -79,12 +86,14 @@ impl Postgres {
             .bind(numbers(|table| table.generation).collect::<Vec<_>>())
             .bind(tables.collect::<Vec<_>>())
             .bind(
-                new.iter()
+                generations
+                    .iter()
                     .map(|generation| generation.state.name())
                     .collect::<Vec<_>>(),
             )
             .bind(
-                new.iter()
+                generations
+                    .iter()
                     .map(|generation| to_bigint(generation.state.upto()))
                     .collect::<Vec<_>>(),
             )
@@ -92,7 +101,7 @@ impl Postgres {
         self.execute(statement).await.map(drop)
     }
 
-    pub(super) async fn create_all(&self, tables: &[Table]) -> Result<(), EngineError> {
+    async fn create_tables(&self, tables: &[Table]) -> Result<(), EngineError> {
         let create = tables.iter().map(|table| DIALECT.create_table(*table));
         let create: Vec<String> = create.collect();
         if !create.is_empty() {
@@ -101,49 +110,14 @@ impl Postgres {
         self.keep_sealed_as_it_is().await
     }
 
-    /// Disables compression of sealed data. Stored values stay as they are until they are written again. A table that a
-    /// long read blocks is changed the next time.
-    async fn keep_sealed_as_it_is(&self) -> Result<(), EngineError> {
-        let name = |row: &PgRow| Ok(PgRowReader::new(row).text(0, "table")?.to_owned());
-        for table in self.fetch(sqlx::query(COMPRESS_SEALED), name).await? {
-            let keep = format!("ALTER TABLE {table} ALTER COLUMN sealed SET STORAGE EXTERNAL");
-            match self.define(BRIEFLY, vec![keep]).await {
-                Ok(()) | Err(EngineError::Unavailable(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) async fn index_all(&self, tables: &[Table]) -> Result<(), EngineError> {
+    async fn create_indexes(&self, tables: &[Table]) -> Result<(), EngineError> {
         let create = tables
             .iter()
             .flat_map(|table| DIALECT.create_indexes(*table));
         self.define(INDEX_LOCK, create.collect()).await
     }
 
-    async fn define(
-        &self,
-        one_at_a_time: &'static str,
-        statements: Vec<String>,
-    ) -> Result<(), EngineError> {
-        let mut connection = self.reader().await?;
-        let mut ddl = connection
-            .begin()
-            .await
-            .map_err(error_class::classify_write)?;
-        sqlx::raw_sql(one_at_a_time)
-            .execute(&mut *ddl)
-            .await
-            .map_err(error_class::classify_write)?;
-        for statement in statements {
-            let done = sqlx::raw_sql(composed(statement)).execute(&mut *ddl).await;
-            done.map_err(error_class::classify_write)?;
-        }
-        ddl.commit().await.map_err(error_class::classify_write)
-    }
-
-    pub(super) async fn promote_one(
+    async fn advance_generation(
         &self,
         table: Table,
         from: &GenerationState,
@@ -158,14 +132,12 @@ impl Postgres {
         Ok(self.execute(statement).await? == 1)
     }
 
-    pub(super) async fn swap_in(&self, table: Table) -> Result<bool, EngineError> {
-        let mut connection = PooledCall::acquire(&self.projectors).await?;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, swap(&mut connection, table)).await;
-        let answer = connection.complete(answer);
-        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(error_class::timed_out())))
+    async fn swap_live_generation(&self, table: Table) -> Result<bool, EngineError> {
+        self.with_projector(async |connection| swap(connection, table).await)
+            .await
     }
 
-    pub(super) async fn forget_one(&self, generation: &Generation) -> Result<bool, EngineError> {
+    async fn drop_generation(&self, generation: &Generation) -> Result<bool, EngineError> {
         let mut connection = self.reader().await?;
         let mut ddl = connection
             .begin()
@@ -195,13 +167,42 @@ impl Postgres {
         ddl.commit().await.map_err(error_class::classify_write)?;
         Ok(true)
     }
+}
 
-    pub(super) async fn count_rows(&self, table: Table) -> Result<u64, EngineError> {
-        let sql = format!("SELECT count(*) FROM {}", DIALECT.table(table));
-        let count = self
-            .fetch_number_without_timeout(sqlx::query(composed(sql)))
-            .await?;
-        Ok(count.unwrap_or(0).unsigned_abs())
+impl Postgres {
+    /// Disables compression of sealed data. Stored values stay as they are until they are written again. A table that a
+    /// long read blocks is changed the next time.
+    async fn keep_sealed_as_it_is(&self) -> Result<(), EngineError> {
+        let name = |row: &PgRow| Ok(PgRowReader::new(row).text(0, "table")?.to_owned());
+        for table in self.fetch(sqlx::query(COMPRESS_SEALED), name).await? {
+            let keep = format!("ALTER TABLE {table} ALTER COLUMN sealed SET STORAGE EXTERNAL");
+            match self.define(BRIEFLY, vec![keep]).await {
+                Ok(()) | Err(EngineError::Unavailable(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn define(
+        &self,
+        one_at_a_time: &'static str,
+        statements: Vec<String>,
+    ) -> Result<(), EngineError> {
+        let mut connection = self.reader().await?;
+        let mut ddl = connection
+            .begin()
+            .await
+            .map_err(error_class::classify_write)?;
+        sqlx::raw_sql(one_at_a_time)
+            .execute(&mut *ddl)
+            .await
+            .map_err(error_class::classify_write)?;
+        for statement in statements {
+            let done = sqlx::raw_sql(composed(statement)).execute(&mut *ddl).await;
+            done.map_err(error_class::classify_write)?;
+        }
+        ddl.commit().await.map_err(error_class::classify_write)
     }
 }
 

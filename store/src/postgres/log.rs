@@ -3,16 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use async_trait::async_trait;
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use sqlx::postgres::PgRow;
 
 use crate::chain::GENESIS;
-use crate::engine::{MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
+use crate::engine::{EventLog, MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
 use crate::error::{Corruption, EngineError};
-use crate::log::{Head, LogFilter, LogPage, StoredEvent, StreamTails, TailsPageLimit};
+use crate::log::{
+    AppendBatch, BatchOutcome, Head, HeldReservation, LogFilter, LogPage, ReservationKey,
+    StoredEvent, StreamTails, TailsPageLimit,
+};
 
+use super::notifications::{CHANNEL, PgNotificationStream};
 use super::row_reader::{PgRowReader, to_bigint};
 use super::{Postgres, Statement};
+use crate::notify::NotificationStream;
 use crate::reads::Scope;
 
 const HEAD: &str =
@@ -25,10 +31,10 @@ const AT: &str = concat!(
 
 const OF_STREAM: &str = concat!(
     include_str!("queries/events_select.sql"),
-    include_str!("queries/events_where_of_stream.sql")
+    include_str!("queries/events_where_stream.sql")
 );
 
-const TAILS: &str = include_str!("queries/events_tails.sql");
+const TAILS: &str = include_str!("queries/select_stream_tails.sql");
 
 const STREAMS_BEGUN: &str = "SELECT count(*) FROM streams WHERE type = $1 AND first_position <= $2";
 
@@ -59,8 +65,13 @@ const PAGE_OF_STREAM: &str = concat!(
      ORDER BY version LIMIT $3"
 );
 
-impl Postgres {
-    pub(super) async fn last_event(&self) -> Result<Head, EngineError> {
+/// Lookup of a reservation of any age: a condition on the expiry would let the planner use the expiry's index.
+const CLAIM: &str =
+    "SELECT request_hash, stream_id, version, expires_at FROM claims WHERE key = $1";
+
+#[async_trait]
+impl EventLog for Postgres {
+    async fn head(&self) -> Result<Head, EngineError> {
         let Some((position, hash)) = self.last_link().await? else {
             return Ok(Head {
                 position: 0,
@@ -74,31 +85,7 @@ impl Postgres {
         Ok(Head { position, hash })
     }
 
-    /// Returns the last event's position and hash. Searches from the last known head, and from the start if the log was
-    /// restored to an earlier point.
-    async fn last_link(&self) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
-        let at_least = self.head_at_least.load(Ordering::Relaxed);
-        let mut link = self.last_link_from(at_least).await?;
-        if link.is_none() && at_least > 0 {
-            link = self.last_link_from(0).await?;
-        }
-        let position = link.as_ref().map_or(0, |pair| pair.0);
-        self.head_at_least.store(position, Ordering::Relaxed);
-        Ok(link)
-    }
-
-    async fn last_link_from(&self, at_least: u64) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
-        let found = self.fetch(sqlx::query(HEAD).bind(to_bigint(at_least)), |row| {
-            let columns = PgRowReader::new(row);
-            Ok((
-                columns.count(0, "position")?,
-                columns.bytes(1, "hash")?.to_owned(),
-            ))
-        });
-        Ok(found.await?.pop())
-    }
-
-    pub(super) async fn event(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
+    async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
         let found = self
             .events(sqlx::query(AT).bind(to_bigint(position)))
             .await?
@@ -109,7 +96,7 @@ impl Postgres {
         Ok(found)
     }
 
-    pub(super) async fn events_of(
+    async fn read_stream(
         &self,
         scope: Scope,
         stream_id: StreamId,
@@ -129,40 +116,9 @@ impl Postgres {
         Ok(events)
     }
 
-    pub(super) async fn log_tails(
-        &self,
-        streams: &[StreamId],
-        upto: u64,
-    ) -> Result<StreamTails, EngineError> {
-        let ids: Vec<_> = streams.iter().map(|id| id.as_uuid()).collect();
-        let statement = sqlx::query(TAILS).bind(ids).bind(to_bigint(upto));
-        let mut names = Names::default();
-        let mut end = TailsPageLimit::default();
-        let mut is_cut = false;
-        let enough = |event: &StoredEvent| {
-            is_cut = end.is_before(event);
-            is_cut
-        };
-        let decoded = |row: &PgRow| decode(row, &mut names);
-        let events = self.fetch_until(statement, decoded, enough).await?;
-        Ok(TailsPageLimit::cut(events, streams, is_cut))
-    }
-
-    pub(super) async fn streams_begun(
-        &self,
-        stream_type: &str,
-        upto: u64,
-    ) -> Result<u64, EngineError> {
-        let statement = sqlx::query(STREAMS_BEGUN)
-            .bind(stream_type)
-            .bind(to_bigint(upto));
-        let count = self.fetch_number_without_timeout(statement).await?;
-        Ok(count.unwrap_or(0).unsigned_abs())
-    }
-
     /// Reads a page of the log. The head is read before the events, so that no event can appear later between the
     /// events found and `scanned_to`.
-    pub(super) async fn log_page(
+    async fn read_log(
         &self,
         after: u64,
         limit: u32,
@@ -197,18 +153,114 @@ impl Postgres {
         Ok(LogPage { events, scanned_to })
     }
 
+    async fn count_streams(&self, stream_type: &str, upto: u64) -> Result<u64, EngineError> {
+        let statement = sqlx::query(STREAMS_BEGUN)
+            .bind(stream_type)
+            .bind(to_bigint(upto));
+        let count = self.fetch_number_without_timeout(statement).await?;
+        Ok(count.unwrap_or(0).unsigned_abs())
+    }
+
+    async fn stream_tails(
+        &self,
+        streams: &[StreamId],
+        upto: u64,
+    ) -> Result<StreamTails, EngineError> {
+        let ids: Vec<_> = streams.iter().map(|id| id.as_uuid()).collect();
+        let statement = sqlx::query(TAILS).bind(ids).bind(to_bigint(upto));
+        let mut names = Names::default();
+        let mut end = TailsPageLimit::default();
+        let mut is_cut = false;
+        let enough = |event: &StoredEvent| {
+            is_cut = end.is_before(event);
+            is_cut
+        };
+        let decoded = |row: &PgRow| decode(row, &mut names);
+        let events = self.fetch_until(statement, decoded, enough).await?;
+        Ok(TailsPageLimit::cut(events, streams, is_cut))
+    }
+
+    async fn first_stream_mismatch(&self) -> Result<Option<u64>, EngineError> {
+        let statement = sqlx::query(include_str!("queries/find_stream_mismatch.sql"));
+        let first = self.fetch_number_without_timeout(statement).await?;
+        Ok(first.map(i64::unsigned_abs))
+    }
+
+    async fn append(&self, batch: &AppendBatch<'_>) -> Result<BatchOutcome, EngineError> {
+        self.append_batch(batch).await
+    }
+
+    async fn notify_appended(&self) -> Result<(), EngineError> {
+        let notify = sqlx::query("SELECT pg_notify($1, $2)");
+        let notify = notify.bind(CHANNEL).bind(self.node.to_string());
+        self.fetch(notify, |_| Ok(())).await.map(drop)
+    }
+
+    async fn listen(&self) -> Result<Option<Box<dyn NotificationStream>>, EngineError> {
+        Ok(Some(Box::new(PgNotificationStream::start(self).await?)))
+    }
+
+    async fn reservation(
+        &self,
+        key: ReservationKey,
+        now_ms: i64,
+    ) -> Result<Option<HeldReservation>, EngineError> {
+        let statement = sqlx::query(CLAIM).bind(key.0.as_slice());
+        let held = self.fetch(statement, |row| {
+            let columns = PgRowReader::new(row);
+            Ok(HeldReservation {
+                request_hash: columns.digest(0, "request_hash")?,
+                stream_id: StreamId::from(columns.uuid(1, "stream_id")?),
+                version: columns.count(2, "version")?,
+                expires_at_ms: columns.bigint(3, "expires_at")?,
+            })
+        });
+        Ok(held.await?.pop().filter(|held| held.expires_at_ms > now_ms))
+    }
+
+    async fn delete_expired_reservations(
+        &self,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<u64, EngineError> {
+        let statement = sqlx::query(include_str!("queries/delete_expired_reservations.sql"))
+            .bind(now_ms)
+            .bind(i64::from(limit));
+        self.execute(statement).await
+    }
+}
+
+impl Postgres {
+    /// Returns the last event's position and hash. Searches from the last known head, and from the start if the log was
+    /// restored to an earlier point.
+    async fn last_link(&self) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
+        let at_least = self.head_at_least.load(Ordering::Relaxed);
+        let mut link = self.last_link_from(at_least).await?;
+        if link.is_none() && at_least > 0 {
+            link = self.last_link_from(0).await?;
+        }
+        let position = link.as_ref().map_or(0, |pair| pair.0);
+        self.head_at_least.store(position, Ordering::Relaxed);
+        Ok(link)
+    }
+
+    async fn last_link_from(&self, at_least: u64) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
+        let found = self.fetch(sqlx::query(HEAD).bind(to_bigint(at_least)), |row| {
+            let columns = PgRowReader::new(row);
+            Ok((
+                columns.count(0, "position")?,
+                columns.bytes(1, "hash")?.to_owned(),
+            ))
+        });
+        Ok(found.await?.pop())
+    }
+
     pub(super) async fn events(
         &self,
         statement: Statement<'_>,
     ) -> Result<Vec<StoredEvent>, EngineError> {
         let mut names = Names::default();
         self.fetch(statement, |row| decode(row, &mut names)).await
-    }
-
-    pub(super) async fn disagreement(&self) -> Result<Option<u64>, EngineError> {
-        let statement = sqlx::query(include_str!("queries/events_disagree.sql"));
-        let first = self.fetch_number_without_timeout(statement).await?;
-        Ok(first.map(i64::unsigned_abs))
     }
 }
 

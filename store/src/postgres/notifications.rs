@@ -10,35 +10,29 @@ use crate::notify::NotificationStream;
 
 use super::{Postgres, error_class};
 
-const CHANNEL: &str = "roentgen_log";
+pub(super) const CHANNEL: &str = "roentgen_log";
 
 /// Silence after which a connection is replaced: a network that has dropped the connection reports nothing.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
-
-impl Postgres {
-    pub(super) async fn notify_appended(&self) -> Result<(), EngineError> {
-        let word = sqlx::query("SELECT pg_notify($1, $2)");
-        let word = word.bind(CHANNEL).bind(self.node.to_string());
-        self.fetch(word, |_| Ok(())).await.map(drop)
-    }
-
-    pub(super) async fn listener(&self) -> Result<PgNotificationStream, EngineError> {
-        let doors = self.doors.listen_pool();
-        let listener = PgListener::connect_with(&doors).await;
-        let mut listener = listener.map_err(EngineError::Unavailable)?;
-        listener
-            .listen(CHANNEL)
-            .await
-            .map_err(error_class::classify_read)?;
-        let node = self.node.to_string();
-        Ok(PgNotificationStream { node, listener })
-    }
-}
 
 /// Notifications of other nodes; this node's notifications are skipped.
 pub(super) struct PgNotificationStream {
     node: String,
     listener: PgListener,
+}
+
+impl PgNotificationStream {
+    pub(super) async fn start(engine: &Postgres) -> Result<Self, EngineError> {
+        let pool = engine.connector.listen_pool();
+        let listener = PgListener::connect_with(&pool).await;
+        let mut listener = listener.map_err(EngineError::Unavailable)?;
+        listener
+            .listen(CHANNEL)
+            .await
+            .map_err(error_class::classify_read)?;
+        let node = engine.node.to_string();
+        Ok(Self { node, listener })
+    }
 }
 
 #[async_trait]

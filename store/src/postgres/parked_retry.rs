@@ -2,14 +2,14 @@
 
 use sqlx::{Connection as _, PgConnection, Row as _};
 
+use crate::engine::EventLog as _;
 use crate::error::EngineError;
 use crate::read_model::{ParkedRetry, ProjectionBatch, RetryEnd};
 use crate::reads::Scope;
 
-use super::pooled_call::PooledCall;
 use super::row_reader::to_bigint;
 use super::write_projection::upsert;
-use super::{ANSWER_TIMEOUT, Postgres, error_class};
+use super::{Postgres, error_class};
 
 /// Lock of the checkpoint; projectors wait for it.
 const HOLD: &str = "SELECT position FROM read.generations WHERE name = $1 FOR UPDATE";
@@ -23,85 +23,74 @@ const UNPARK: &str = "DELETE FROM read.parked \
 const MOVE_PARKED: &str = "UPDATE read.parked SET position = $4, reason = $5 \
     WHERE model = $1 AND stream_id = $2 AND position = $3";
 
-impl Postgres {
-    pub(super) async fn write_replay(&self, replay: &ParkedRetry<'_>) -> Result<bool, EngineError> {
-        let mut connection = PooledCall::acquire(&self.projectors).await?;
-        let written = self.write_again(&mut connection, replay);
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, written).await;
-        let answer = connection.complete(answer);
-        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(error_class::timed_out())))
-    }
-
-    async fn write_again(
-        &self,
-        connection: &mut PgConnection,
-        replay: &ParkedRetry<'_>,
-    ) -> Result<bool, EngineError> {
-        let mut transaction = connection
-            .begin()
+/// Writes a retry, with the checkpoint locked.
+pub(super) async fn write(
+    engine: &Postgres,
+    connection: &mut PgConnection,
+    retry: &ParkedRetry<'_>,
+) -> Result<bool, EngineError> {
+    let mut transaction = connection
+        .begin()
+        .await
+        .map_err(error_class::classify_read)?;
+    let reached = sqlx::query(HOLD)
+        .bind(&retry.parked.model)
+        .fetch_optional(&mut *transaction)
+        .await;
+    let reached: i64 = match reached.map_err(error_class::classify_read)? {
+        Some(row) => row.try_get(0).map_err(error_class::classify_read)?,
+        None => return Ok(false),
+    };
+    if has_passed(engine, retry, reached).await? || !update_parked(&mut transaction, retry).await? {
+        transaction
+            .rollback()
             .await
             .map_err(error_class::classify_read)?;
-        let reached = sqlx::query(HOLD)
-            .bind(&replay.parked.model)
-            .fetch_optional(&mut *transaction)
-            .await;
-        let reached: i64 = match reached.map_err(error_class::classify_read)? {
-            Some(row) => row.try_get(0).map_err(error_class::classify_read)?,
-            None => return Ok(false),
-        };
-        if self.has_passed(replay, reached).await?
-            || !update_parked(&mut transaction, replay).await?
-        {
-            transaction
-                .rollback()
-                .await
-                .map_err(error_class::classify_read)?;
-            return Ok(false);
-        }
-        for (table, rows) in replay.rows.iter().filter(|row| !row.1.is_empty()) {
-            let written = upsert(*table, rows)?.execute(&mut *transaction).await;
-            written.map_err(error_class::classify_read)?;
-        }
-        transaction
-            .commit()
-            .await
-            .map_err(error_class::classify_write)?;
-        Ok(true)
+        return Ok(false);
     }
+    for (table, rows) in retry.rows.iter().filter(|row| !row.1.is_empty()) {
+        let written = upsert(*table, rows)?.execute(&mut *transaction).await;
+        written.map_err(error_class::classify_read)?;
+    }
+    transaction
+        .commit()
+        .await
+        .map_err(error_class::classify_write)?;
+    Ok(true)
+}
 
-    /// Checks whether the checkpoint has passed an event of the stream that is not in the rows. If the stream stays
-    /// parked, later events wait anyway.
-    async fn has_passed(
-        &self,
-        replay: &ParkedRetry<'_>,
-        reached: i64,
-    ) -> Result<bool, EngineError> {
-        let RetryEnd::Complete { version } = replay.end else {
-            return Ok(false);
-        };
-        let next = self
-            .events_of(Scope::AllTenants, replay.parked.stream_id, version, 1)
-            .await?;
-        Ok(next
-            .iter()
-            .any(|event| to_bigint(event.position) <= reached))
-    }
+/// Checks whether the checkpoint has passed an event of the stream that is not in the rows. If the stream stays
+/// parked, later events wait anyway.
+async fn has_passed(
+    engine: &Postgres,
+    retry: &ParkedRetry<'_>,
+    reached: i64,
+) -> Result<bool, EngineError> {
+    let RetryEnd::Complete { version } = retry.end else {
+        return Ok(false);
+    };
+    let next = engine
+        .read_stream(Scope::AllTenants, retry.parked.stream_id, version, 1)
+        .await?;
+    Ok(next
+        .iter()
+        .any(|event| to_bigint(event.position) <= reached))
 }
 
 /// Unparks the stream, or updates the position from which it is parked. Returns `false` if the stream is not parked as
 /// it was found.
 async fn update_parked(
     connection: &mut PgConnection,
-    replay: &ParkedRetry<'_>,
+    retry: &ParkedRetry<'_>,
 ) -> Result<bool, EngineError> {
-    let parked = replay.parked;
+    let parked = retry.parked;
     let place = |sql| {
         sqlx::query(sql)
             .bind(parked.model.as_str())
             .bind(parked.stream_id.as_uuid())
             .bind(to_bigint(parked.position))
     };
-    let settled = match &replay.end {
+    let settled = match &retry.end {
         RetryEnd::Complete { .. } => place(UNPARK),
         RetryEnd::Blocked { position, reason } => place(MOVE_PARKED)
             .bind(to_bigint(*position))

@@ -1,54 +1,33 @@
 //! Queries read models: tables, rows and lists.
 
+use async_trait::async_trait;
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
+use crate::engine::ReadModelStore;
 use crate::error::EngineError;
+use crate::generation::LiveTables;
 use crate::read_model::{
-    Checkpoint, Column, ColumnKind, ListQuery, ParkedStream, ReadModel, Row, RowBatchLimit, Table,
-    Value,
+    Column, ColumnKind, ListQuery, ParkedRetry, ParkedStream, ProjectionBatch, ReadModel, Row,
+    RowBatchLimit, Table, Value,
 };
 use crate::reads::Scope;
 use crate::sql::{Arg, Dialect};
 
 use super::row_reader::PgRowReader;
-use super::{DIALECT, Postgres, Statement, composed};
-
-const CHECKPOINT: &str = "SELECT position, hash FROM read.checkpoints WHERE projection = $1";
+use super::{DIALECT, Postgres, Statement, composed, parked_retry, write_projection};
 
 const PARKED: &str = "SELECT model, stream_id, position, reason FROM read.parked \
                       ORDER BY model, stream_id";
 
-impl Postgres {
-    pub(super) async fn checkpoint_of(
-        &self,
-        subscription: &str,
-    ) -> Result<Checkpoint, EngineError> {
-        let found = self.fetch(sqlx::query(CHECKPOINT).bind(subscription), |row| {
-            let columns = PgRowReader::new(row);
-            Ok(Checkpoint {
-                position: columns.count(0, "position")?,
-                hash: columns.digest(1, "hash")?,
-            })
-        });
-        Ok(found.await?.pop().unwrap_or(Checkpoint::START))
+#[async_trait]
+impl ReadModelStore for Postgres {
+    fn live_tables(&self) -> &LiveTables {
+        &self.live_tables
     }
 
-    pub(super) async fn all_parked(&self) -> Result<Vec<ParkedStream>, EngineError> {
-        self.fetch(sqlx::query(PARKED), |row| {
-            let columns = PgRowReader::new(row);
-            Ok(ParkedStream {
-                model: columns.text(0, "model")?.to_owned(),
-                stream_id: StreamId::from(columns.uuid(1, "stream_id")?),
-                position: columns.count(2, "position")?,
-                reason: columns.text(3, "reason")?.to_owned(),
-            })
-        })
-        .await
-    }
-
-    pub(super) async fn rows_by_id(
+    async fn read_rows(
         &self,
         scope: Scope,
         table: Table,
@@ -66,6 +45,49 @@ impl Postgres {
             .await
     }
 
+    async fn list_rows(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
+        let list = DIALECT.list(table, query);
+        let statement = list
+            .args
+            .into_iter()
+            .fold(sqlx::query(composed(list.sql)), bind);
+        self.portion(table.model, statement, RowBatchLimit::of_list())
+            .await
+    }
+
+    async fn write_projection(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
+        self.with_projector(async |connection| write_projection::write(connection, batch).await)
+            .await
+    }
+
+    async fn parked(&self) -> Result<Vec<ParkedStream>, EngineError> {
+        self.fetch(sqlx::query(PARKED), |row| {
+            let columns = PgRowReader::new(row);
+            Ok(ParkedStream {
+                model: columns.text(0, "model")?.to_owned(),
+                stream_id: StreamId::from(columns.uuid(1, "stream_id")?),
+                position: columns.count(2, "position")?,
+                reason: columns.text(3, "reason")?.to_owned(),
+            })
+        })
+        .await
+    }
+
+    async fn write_parked_retry(&self, retry: &ParkedRetry<'_>) -> Result<bool, EngineError> {
+        self.with_projector(async |connection| parked_retry::write(self, connection, retry).await)
+            .await
+    }
+
+    async fn count_rows(&self, table: Table) -> Result<u64, EngineError> {
+        let sql = format!("SELECT count(*) FROM {}", DIALECT.table(table));
+        let count = self
+            .fetch_number_without_timeout(sqlx::query(composed(sql)))
+            .await?;
+        Ok(count.unwrap_or(0).unsigned_abs())
+    }
+}
+
+impl Postgres {
     async fn portion(
         &self,
         model: &ReadModel,
@@ -74,20 +96,6 @@ impl Postgres {
     ) -> Result<Vec<Row>, EngineError> {
         let decoded = |row: &PgRow| decode(model, row);
         self.fetch_until(statement, decoded, |row| portion.ends_with(row))
-            .await
-    }
-
-    pub(super) async fn list_rows(
-        &self,
-        table: Table,
-        query: &ListQuery,
-    ) -> Result<Vec<Row>, EngineError> {
-        let list = DIALECT.list(table, query);
-        let statement = list
-            .args
-            .into_iter()
-            .fold(sqlx::query(composed(list.sql)), bind);
-        self.portion(table.model, statement, RowBatchLimit::of_list())
             .await
     }
 }

@@ -17,7 +17,7 @@ impl Postgres {
                 sqlx::query(RIGHTS).fetch_one(&mut *connection).await
             }
             Login::Owner => {
-                let owner = self.doors.migration_pool();
+                let owner = self.connector.migration_pool();
                 let row = sqlx::query(RIGHTS).fetch_one(&owner).await;
                 owner.close().await;
                 row

@@ -59,7 +59,7 @@ mod tests {
     use nix::sys::socket::getsockopt;
 
     use super::*;
-    use crate::engine::Engine as _;
+    use crate::engine::EventLog as _;
     use crate::postgres::test_support::PostgresFixture;
 
     fn assert_all_undelayed(database: &PostgresFixture) {

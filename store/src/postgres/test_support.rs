@@ -1,5 +1,6 @@
 //! Creates one database per test on a real server.
 
+use crate::engine::EventLog as _;
 use std::ops::Deref;
 
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
@@ -51,14 +52,14 @@ impl Drop for PostgresFixture {
 
 impl PostgresFixture {
     pub(super) async fn create() -> Self {
-        let database = Self::untied().await;
-        let tied = "INSERT INTO meta VALUES ('master_key_fingerprint', '\\x01')";
-        run(&mut database.owner().await, tied).await.unwrap();
+        let database = Self::unbound().await;
+        let bound = "INSERT INTO meta VALUES ('master_key_fingerprint', '\\x01')";
+        run(&mut database.owner().await, bound).await.unwrap();
         database
     }
 
     /// Creates one with the schema that no master key has opened yet.
-    pub(super) async fn untied() -> Self {
+    pub(super) async fn unbound() -> Self {
         let database = Self::empty().await;
         database.migrate().await.unwrap();
         database
@@ -104,7 +105,7 @@ impl PostgresFixture {
 
     /// Opens a connection with the server's rights.
     pub(super) async fn server(&self) -> PgConnection {
-        self.doors.connect().await.unwrap()
+        self.connector.connect().await.unwrap()
     }
 
     pub(super) async fn write(&self, appends: &[PreparedAppend]) -> BatchOutcome {

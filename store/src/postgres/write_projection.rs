@@ -11,29 +11,16 @@ use crate::read_model::{
 use crate::sql::Dialect;
 
 use super::copy_in::CopyIn;
-use super::pooled_call::PooledCall;
 use super::row_reader::{to_bigint, wrong_kind};
-use super::{ANSWER_TIMEOUT, DIALECT, Postgres, Statement, composed, error_class, parked_retry};
+use super::{DIALECT, Statement, composed, error_class, parked_retry};
 
 const PARK: &str = "INSERT INTO read.parked (model, stream_id, position, reason) \
     SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[]) \
     ON CONFLICT DO NOTHING";
 
-impl Postgres {
-    pub(super) async fn write_projection(
-        &self,
-        batch: &ProjectionBatch,
-    ) -> Result<bool, EngineError> {
-        let mut connection = PooledCall::acquire(&self.projectors).await?;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, write(&mut connection, batch)).await;
-        let answer = connection.complete(answer);
-        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(error_class::timed_out())))
-    }
-}
-
 /// Writes a batch. Usually one read model changes; its rows and the checkpoints are then one statement, which is one
 /// transaction.
-async fn write(
+pub(super) async fn write(
     connection: &mut PgConnection,
     batch: &ProjectionBatch,
 ) -> Result<bool, EngineError> {
@@ -54,7 +41,7 @@ async fn write_one(
 ) -> Result<bool, EngineError> {
     let sql = format!(
         "{} {}",
-        include_str!("queries/generations_move.sql"),
+        include_str!("queries/advance_generation_checkpoints.sql"),
         upsert_sql(table, MOVE_ARGUMENTS, " WHERE EXISTS (SELECT FROM moved)")
     );
     let statement = bind_move(sqlx::query(composed(sql)), batch);
@@ -134,7 +121,7 @@ impl<'q> ProjectionWrites<'q> {
 }
 
 const MOVE: &str = concat!(
-    include_str!("queries/generations_move.sql"),
+    include_str!("queries/advance_generation_checkpoints.sql"),
     "SELECT EXISTS (SELECT FROM moved)"
 );
 

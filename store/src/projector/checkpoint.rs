@@ -1,6 +1,6 @@
 //! Checks checkpoints against the log.
 
-use crate::engine::Engine;
+use crate::engine::EventLog;
 use crate::error::EngineError;
 use crate::log::{LogPage, StoredEvent};
 use crate::read_model::Checkpoint;
@@ -26,14 +26,14 @@ pub struct CheckpointAhead {
 ///
 /// [`EngineError`] if the log cannot be read.
 pub async fn checkpoint_mismatch(
-    engine: &dyn Engine,
+    log: &dyn EventLog,
     projection: &str,
     checkpoint: Checkpoint,
 ) -> Result<Option<CheckpointAhead>, EngineError> {
     if checkpoint.position == 0 {
         return Ok(None);
     }
-    let found = match engine.event_at(checkpoint.position).await? {
+    let found = match log.event_at(checkpoint.position).await? {
         Some(event) if event.hash == checkpoint.hash => return Ok(None),
         Some(_) => "has a different event there",
         None => "ends earlier",
@@ -57,13 +57,13 @@ pub(crate) fn checkpoint_at(event: &StoredEvent) -> Checkpoint {
 
 /// Returns the checkpoint after all positions that a page scanned, or `None` if the log now ends earlier.
 pub(crate) async fn checkpoint_after_page(
-    engine: &dyn Engine,
+    log: &dyn EventLog,
     page: &LogPage,
 ) -> Result<Option<Checkpoint>, EngineError> {
     match page.events.last() {
         Some(last) if last.position == page.scanned_to => Ok(Some(checkpoint_at(last))),
         Some(_) | None => {
-            let last = engine.event_at(page.scanned_to).await?;
+            let last = log.event_at(page.scanned_to).await?;
             Ok(last.as_ref().map(checkpoint_at))
         }
     }

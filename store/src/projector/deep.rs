@@ -45,7 +45,7 @@ pub async fn compare(
     tasks: &BackgroundTasks,
 ) -> Result<Comparison, EngineError> {
     let names = leases(projections);
-    let mut held = Leases::start(Arc::clone(engine), "", names.clone(), tasks);
+    let mut held = Leases::start(engine.clone(), "", names.clone(), tasks);
     let holds_all = |held: &Leases| names.iter().all(|name| held.holds(name));
     let deadline = Instant::now() + LEASES_WITHIN;
     while !holds_all(&held) {

@@ -68,7 +68,7 @@ pub(super) async fn load_live_tables(
 }
 
 /// Returns the first checkpoint that is ahead of the log, if any.
-pub(super) async fn misfit(
+pub(super) async fn mismatch(
     engine: &dyn Engine,
     members: &[ProjectedTable],
 ) -> Result<Option<CheckpointAhead>, EngineError> {

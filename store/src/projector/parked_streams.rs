@@ -221,8 +221,8 @@ impl ParkedStreams {
     ) -> Result<Option<RetryOutcome>, EngineError> {
         let refolded = StreamFold::new(projection, table);
         let (rows, end) = self.refold(refolded, parked.stream_id).await?;
-        let replay = ParkedRetry { parked, rows, end };
-        match self.engine.write_parked_retry(&replay).await {
+        let retry = ParkedRetry { parked, rows, end };
+        match self.engine.write_parked_retry(&retry).await {
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(refused) if FailureScope::classify(&refused) == FailureScope::Row => {
@@ -233,7 +233,7 @@ impl ParkedStreams {
             }
             Err(error) => return Err(error),
         }
-        Ok(Some(match replay.end {
+        Ok(Some(match retry.end {
             RetryEnd::Complete { .. } => RetryOutcome::Resolved,
             RetryEnd::Blocked { position, reason } => RetryOutcome::StillParked(ParkedStream {
                 position,

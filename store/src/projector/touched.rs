@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::batch::{ProjectedTable, Rows, Streams};
 use super::{MultiRowProjection, ProjectionKind};
-use crate::engine::Engine;
+use crate::engine::ReadModelStore;
 use crate::error::EngineError;
 use crate::read_model::{Row, Table};
 use crate::reads::Scope;
@@ -14,7 +14,7 @@ use crate::reads::Scope;
 /// Source of existing rows. Rows of the previous batch take precedence, because it may not be written yet.
 #[derive(Clone, Copy)]
 pub(super) struct RowSource<'a> {
-    pub(super) engine: &'a dyn Engine,
+    pub(super) engine: &'a dyn ReadModelStore,
     pub(super) unwritten: &'a Rows,
 }
 

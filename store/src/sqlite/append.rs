@@ -52,12 +52,12 @@ fn is_well_formed(PreparedAppend { append, leaves }: &PreparedAppend) -> bool {
 pub(super) async fn append(
     log: &File,
     batch: &AppendBatch<'_>,
-    standing_keys: ExistingKeys,
+    existing_keys: ExistingKeys,
 ) -> Result<BatchOutcome, EngineError> {
     let mut writing = log.write().await?;
     let mut transaction = begin(&mut writing).await?;
     let now_ms = clock::now_ms();
-    let look = look(&mut transaction, batch, now_ms, standing_keys).await?;
+    let look = look(&mut transaction, batch, now_ms, existing_keys).await?;
     let recorded_at_ms = now_ms.max(look.recorded_at_ms);
     let verdicts = decide(batch, &look);
     let winners = winners(batch, &verdicts);
@@ -76,7 +76,7 @@ async fn look(
     connection: &mut SqliteConnection,
     batch: &AppendBatch<'_>,
     now_ms: i64,
-    standing_keys: ExistingKeys,
+    existing_keys: ExistingKeys,
 ) -> Result<AppendSnapshot, EngineError> {
     let appends = || batch.appends.iter().map(|append| &append.append);
     let checks = appends().flat_map(|append| &append.checks);
@@ -84,7 +84,7 @@ async fn look(
     let sent_before = appends()
         .filter(|_| batch.resend)
         .filter_map(|append| append.events.first());
-    let rows = sqlx::query(include_str!("queries/append_look.sql"))
+    let rows = sqlx::query(include_str!("queries/append_snapshot.sql"))
         .bind(hex_array(checks.map(|version| version.stream_id.as_uuid())))
         .bind(hex_array(claims.map(|reservation| reservation.key.0)))
         .bind(now_ms)
@@ -98,7 +98,7 @@ async fn look(
         .await
         .map_err(classify)?;
     rows.iter()
-        .try_fold(AppendSnapshot::empty(standing_keys), seen)
+        .try_fold(AppendSnapshot::empty(existing_keys), seen)
 }
 
 /// Returns a JSON array of `[stream id, version]`.

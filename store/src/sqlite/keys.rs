@@ -1,18 +1,24 @@
 //! Stores patient keys, their tombstones, the log's register of keys, and sealed secrets.
 
+use async_trait::async_trait;
 use roentgen_domain::ids::{PatientId, SecretId, TenantId};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
+use super::Sqlite;
 use super::append_decision::{ExistingKey, ExistingKeys};
 use super::error_class::classify;
 use super::file::{File, begin, commit};
+use super::key_binding;
+use super::meta;
 use super::row_reader::SqliteRowReader;
 use super::statement::{Insert, SqliteStatement, hex_array, int, run_all};
 use crate::chain::hex;
 use crate::clock;
+use crate::engine::{KeyStore, SERVED_WITH_TOKENS};
 use crate::error::{Corruption, EngineError};
+use crate::keys::{KeyBinding, KeyMismatch};
 use crate::log::{AppendBatch, KeyState, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
 use crate::secrets::SealedSecret;
 
@@ -29,6 +35,118 @@ pub(super) const REGISTER: Insert<'static> = Insert {
     columns: "tenant, patient, key_id",
     on_conflict: "ON CONFLICT DO NOTHING",
 };
+
+#[async_trait]
+impl KeyStore for Sqlite {
+    /// Returns one entry per patient, in order: the keys in the keys file and the keys that the log lists.
+    async fn patient_keys(
+        &self,
+        patients: &[(TenantId, PatientId)],
+    ) -> Result<Vec<KnownKeys>, EngineError> {
+        let kept = async {
+            let rows = self
+                .keys
+                .read()
+                .await?
+                .fetch_all(those_of(patients))
+                .await?;
+            in_order(&rows, patients.len())
+        };
+        let (kept, registered) = tokio::try_join!(kept, registered_of(&self.log, patients))?;
+        let known = kept.into_iter().zip(registered);
+        Ok(known
+            .map(|(kept, registered)| {
+                let key_id = kept.key.as_ref().map(|key| key.key_id);
+                KnownKeys {
+                    is_waiting: key_id.is_some_and(|key_id| !registered.contains(&key_id)),
+                    registered,
+                    ..kept
+                }
+            })
+            .collect())
+    }
+
+    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyState>, EngineError> {
+        keys_by_id(&self.keys, key_ids).await
+    }
+
+    async fn registered_keys(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RegisteredKey>, EngineError> {
+        entries(&self.log, REGISTERED, after, limit).await
+    }
+
+    /// Returns the last registered keys, the latest first.
+    async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError> {
+        entries(&self.log, LAST_REGISTERED, 0, limit).await
+    }
+
+    async fn bind_keys(
+        &self,
+        fingerprint: &[u8],
+        binding: KeyBinding,
+    ) -> Result<Option<KeyMismatch>, EngineError> {
+        let mismatch =
+            key_binding::bind_or_check(&self.log, &self.keys, fingerprint, binding).await?;
+        if mismatch.is_none() {
+            self.master_id.get_or_init(|| fingerprint.to_vec());
+        }
+        Ok(mismatch)
+    }
+
+    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
+        meta::get_or_insert(&self.keys, "event_key_fingerprint", candidate).await
+    }
+
+    async fn mark_served_with_tokens(&self) -> Result<(), EngineError> {
+        let marked = meta::get_or_insert(&self.log, SERVED_WITH_TOKENS, &[1]).await;
+        marked.map(drop)
+    }
+
+    async fn was_served_with_tokens(&self) -> Result<bool, EngineError> {
+        Ok(meta::get(&self.log, SERVED_WITH_TOKENS).await?.is_some())
+    }
+
+    async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {
+        let mut writing = self.keys.write().await?;
+        sqlx::query(PUT_SECRET)
+            .bind(secret.tenant_id.as_uuid())
+            .bind(secret.id.as_uuid())
+            .bind(secret.sealed.as_slice())
+            .bind(clock::now_ms())
+            .bind(self.master_id())
+            .execute(&mut *writing)
+            .await
+            .map(drop)
+            .map_err(classify)
+    }
+
+    async fn secret(&self, tenant: TenantId, id: SecretId) -> Result<Option<Vec<u8>>, EngineError> {
+        let mut reading = self.keys.read().await?;
+        let row = reading
+            .fetch_optional(
+                sqlx::query("SELECT sealed FROM secrets WHERE tenant = ?1 AND id = ?2")
+                    .bind(tenant.as_uuid())
+                    .bind(id.as_uuid()),
+            )
+            .await?;
+        row.map(|row| SqliteRowReader::new(&row).get("sealed"))
+            .transpose()
+    }
+}
+
+/// Returns the states of keys of a file that may not be bound to a log yet.
+pub(super) async fn keys_by_id(
+    keys: &File,
+    key_ids: &[Uuid],
+) -> Result<Vec<KeyState>, EngineError> {
+    let query = sqlx::query(include_str!("queries/patient_keys_by_id.sql"));
+    let query = query.bind(hex_array(key_ids));
+    let rows = keys.read().await?.fetch_all(query).await?;
+    rows.iter().map(key_state).collect()
+}
 
 pub(super) fn register_row(query: SqliteStatement, key: &NewPatientKey) -> SqliteStatement {
     query
@@ -58,13 +176,13 @@ pub(super) async fn offer(
     let mut transaction = begin(&mut writing).await?;
     let rows = PATIENT_KEYS.statements(&offered, |query, key| row(query, key, now_ms, master_id));
     run_all(&mut transaction, rows).await?;
-    let standing = find_on(&mut transaction, &patients).await?;
+    let existing = find_on(&mut transaction, &patients).await?;
     commit(transaction).await.map_err(only_unavailable)?;
-    let standing = standing.into_iter().map(|known| ExistingKey {
+    let existing = existing.into_iter().map(|known| ExistingKey {
         key_id: known.key.map(|key| key.key_id),
         erased: known.erased,
     });
-    Ok(patients.into_iter().zip(standing).collect())
+    Ok(patients.into_iter().zip(existing).collect())
 }
 
 /// Turns an unknown outcome into unavailable: nothing of the batch is in the log yet.
@@ -95,30 +213,6 @@ fn row(
         .bind(master_id.map(<[u8]>::to_vec))
 }
 
-/// Returns one entry per patient, in order: the keys in the keys file and the keys that the log lists.
-pub(super) async fn find(
-    keys: &File,
-    log: &File,
-    patients: &[(TenantId, PatientId)],
-) -> Result<Vec<KnownKeys>, EngineError> {
-    let kept = async {
-        let rows = keys.read().await?.fetch_all(those_of(patients)).await?;
-        in_order(&rows, patients.len())
-    };
-    let (kept, registered) = tokio::try_join!(kept, registered_of(log, patients))?;
-    let known = kept.into_iter().zip(registered);
-    Ok(known
-        .map(|(kept, registered)| {
-            let key_id = kept.key.as_ref().map(|key| key.key_id);
-            KnownKeys {
-                is_waiting: key_id.is_some_and(|key_id| !registered.contains(&key_id)),
-                registered,
-                ..kept
-            }
-        })
-        .collect())
-}
-
 async fn find_on(
     connection: &mut SqliteConnection,
     patients: &[(TenantId, PatientId)],
@@ -128,7 +222,7 @@ async fn find_on(
 }
 
 fn those_of(patients: &[(TenantId, PatientId)]) -> SqliteStatement {
-    sqlx::query(include_str!("queries/patient_keys_find.sql"))
+    sqlx::query(include_str!("queries/patient_keys_select.sql"))
         .bind(hex_pairs(patients.iter().copied()))
 }
 
@@ -164,15 +258,7 @@ async fn registered_of(
     Ok(answers)
 }
 
-/// Returns keys and tombstones in no order; ids with neither are left out.
-pub(super) async fn by_id(keys: &File, ids: &[Uuid]) -> Result<Vec<KeyState>, EngineError> {
-    let mut reading = keys.read().await?;
-    let those = sqlx::query(include_str!("queries/patient_keys_by_id.sql")).bind(hex_array(ids));
-    let rows = reading.fetch_all(those).await?;
-    rows.iter().map(standing).collect()
-}
-
-fn standing(row: &SqliteRow) -> Result<KeyState, EngineError> {
+fn key_state(row: &SqliteRow) -> Result<KeyState, EngineError> {
     let fields = SqliteRowReader::new(row);
     Ok(match fields.get::<Option<Vec<u8>>>("wrapped")? {
         Some(_) => KeyState::Kept(NewPatientKey {
@@ -188,22 +274,6 @@ const REGISTERED: &str =
     "SELECT number, key_id FROM key_register WHERE number > ?1 ORDER BY number LIMIT ?2";
 const LAST_REGISTERED: &str =
     "SELECT number, key_id FROM key_register WHERE number > ?1 ORDER BY number DESC LIMIT ?2";
-
-pub(super) async fn registered(
-    log: &File,
-    after: u64,
-    limit: u32,
-) -> Result<Vec<RegisteredKey>, EngineError> {
-    entries(log, REGISTERED, after, limit).await
-}
-
-/// Returns the last registered keys, the latest first.
-pub(super) async fn last_registered(
-    log: &File,
-    limit: u32,
-) -> Result<Vec<RegisteredKey>, EngineError> {
-    entries(log, LAST_REGISTERED, 0, limit).await
-}
 
 async fn entries(
     log: &File,
@@ -245,63 +315,5 @@ pub(super) fn hex_pairs(patients: impl IntoIterator<Item = (TenantId, PatientId)
     format!("[{}]", pairs.join(","))
 }
 
-/// Returns the fingerprint recorded under this name, after recording `candidate` if there was none.
-pub(super) async fn fingerprint(
-    keys: &File,
-    name: &str,
-    candidate: &[u8],
-) -> Result<Vec<u8>, EngineError> {
-    let mut writing = keys.write().await?;
-    let mut transaction = begin(&mut writing).await?;
-    sqlx::query("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO NOTHING")
-        .bind(name)
-        .bind(candidate)
-        .execute(&mut *transaction)
-        .await
-        .map_err(classify)?;
-    let row = sqlx::query("SELECT value FROM meta WHERE name = ?1")
-        .bind(name)
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(classify)?;
-    commit(transaction).await?;
-    SqliteRowReader::new(&row).get("value")
-}
-
 const PUT_SECRET: &str = "INSERT INTO secrets (tenant, id, sealed, created_at, master_id) \
                           VALUES (?1, ?2, ?3, ?4, ?5)";
-
-pub(super) async fn put_secret(
-    keys: &File,
-    secret: &SealedSecret,
-    master_id: Option<&[u8]>,
-) -> Result<(), EngineError> {
-    let mut writing = keys.write().await?;
-    sqlx::query(PUT_SECRET)
-        .bind(secret.tenant_id.as_uuid())
-        .bind(secret.id.as_uuid())
-        .bind(secret.sealed.as_slice())
-        .bind(clock::now_ms())
-        .bind(master_id)
-        .execute(&mut *writing)
-        .await
-        .map(drop)
-        .map_err(classify)
-}
-
-pub(super) async fn secret(
-    keys: &File,
-    tenant: TenantId,
-    id: SecretId,
-) -> Result<Option<Vec<u8>>, EngineError> {
-    let mut reading = keys.read().await?;
-    let row = reading
-        .fetch_optional(
-            sqlx::query("SELECT sealed FROM secrets WHERE tenant = ?1 AND id = ?2")
-                .bind(tenant.as_uuid())
-                .bind(id.as_uuid()),
-        )
-        .await?;
-    row.map(|row| SqliteRowReader::new(&row).get("sealed"))
-        .transpose()
-}

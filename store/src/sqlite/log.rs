@@ -2,19 +2,25 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use roentgen_domain::ids::{StreamId, TenantId};
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
+use super::Sqlite;
 use super::error_class::classify;
-use super::file::File;
 use super::row_reader::SqliteRowReader;
 use super::statement::{bound, hex_array, int};
+use super::{append, keys};
 use crate::chain::GENESIS;
-use crate::engine::{MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
+use crate::engine::{EventLog, MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
 use crate::error::EngineError;
-use crate::log::{Head, LogFilter, LogPage, StoredEvent, StreamTails, TailsPageLimit};
+use crate::log::{
+    AppendBatch, BatchOutcome, Head, HeldReservation, LogFilter, LogPage, ReservationKey,
+    StoredEvent, StreamTails, TailsPageLimit,
+};
+use crate::notify::NotificationStream;
 use crate::reads::Scope;
 use crate::sql::{Arg, Statement};
 
@@ -29,153 +35,217 @@ macro_rules! select_events {
     };
 }
 
-pub(super) async fn head(log: &File) -> Result<Head, EngineError> {
-    let mut reading = log.read().await?;
-    let row = reading
-        .fetch_optional(sqlx::query(
-            "SELECT position, hash FROM events ORDER BY position DESC LIMIT 1",
-        ))
-        .await?;
-    let Some(row) = row else {
-        return Ok(Head {
-            position: 0,
-            hash: GENESIS,
-        });
-    };
-    let position = SqliteRowReader::new(&row).number("position")?;
-    Ok(Head {
-        position,
-        hash: SqliteRowReader::at(&row, position).digest("hash")?,
-    })
-}
-
-pub(super) async fn event_at(
-    log: &File,
-    position: u64,
-) -> Result<Option<StoredEvent>, EngineError> {
-    let mut reading = log.read().await?;
-    let row = reading
-        .fetch_optional(
-            sqlx::query(select_events!("events WHERE position = ?1")).bind(int(position)),
-        )
-        .await?;
-    row.as_ref().map(stored_event).transpose()
-}
-
-/// Reads events of a stream. The tenant is checked before any event is read: another tenant's stream costs the same as
-/// an unknown id.
-pub(super) async fn stream(
-    log: &File,
-    scope: Scope,
-    stream_id: StreamId,
-    after_version: u64,
-    limit: u32,
-) -> Result<Vec<StoredEvent>, EngineError> {
-    let mut reading = log.read().await?;
-    let rows = reading
-        .fetch_all(
-            sqlx::query(select_events!(
-                "(SELECT id FROM streams WHERE id = ?1 AND (?4 IS NULL OR tenant = ?4)) AS own \
-         CROSS JOIN events INDEXED BY events_by_stream \
-         WHERE stream_id = own.id AND version > ?2 ORDER BY version LIMIT ?3"
+#[async_trait]
+impl EventLog for Sqlite {
+    async fn head(&self) -> Result<Head, EngineError> {
+        let mut reading = self.log.read().await?;
+        let row = reading
+            .fetch_optional(sqlx::query(
+                "SELECT position, hash FROM events ORDER BY position DESC LIMIT 1",
             ))
-            .bind(stream_id.as_uuid())
-            .bind(int(after_version))
-            .bind(limit)
-            .bind(scope.tenant().map(TenantId::as_uuid)),
-        )
-        .await?;
-    rows.iter().map(stored_event).collect()
-}
-
-pub(super) async fn tails(
-    log: &File,
-    streams: &[StreamId],
-    upto: u64,
-) -> Result<StreamTails, EngineError> {
-    let mut reading = log.read().await?;
-    let query = sqlx::query(include_str!("queries/events_tails.sql"))
-        .bind(hex_array(streams.iter().map(|id| id.as_uuid())))
-        .bind(int(upto));
-    let mut events = Vec::new();
-    let mut end = TailsPageLimit::default();
-    let mut is_cut = false;
-    let mut rows = reading.fetch(query)?;
-    while let Some(row) = rows.try_next().await.map_err(classify)? {
-        let event = stored_event(&row)?;
-        is_cut = end.is_before(&event);
-        events.push(event);
-        if is_cut {
-            break;
-        }
+            .await?;
+        let Some(row) = row else {
+            return Ok(Head {
+                position: 0,
+                hash: GENESIS,
+            });
+        };
+        let position = SqliteRowReader::new(&row).number("position")?;
+        Ok(Head {
+            position,
+            hash: SqliteRowReader::at(&row, position).digest("hash")?,
+        })
     }
-    drop(rows);
-    if !is_cut {
-        reading.has_ended();
-    }
-    Ok(TailsPageLimit::cut(events, streams, is_cut))
-}
 
-pub(super) async fn count_streams(
-    log: &File,
-    stream_type: &str,
-    upto: u64,
-) -> Result<u64, EngineError> {
-    let mut reading = log.read_at_length().await?;
-    let count = reading
-        .fetch_one(
-            sqlx::query(
-                "SELECT count(*) AS streams FROM streams WHERE type = ?1 AND first_position <= ?2",
+    async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
+        let mut reading = self.log.read().await?;
+        let row = reading
+            .fetch_optional(
+                sqlx::query(select_events!("events WHERE position = ?1")).bind(int(position)),
             )
-            .bind(stream_type)
-            .bind(int(upto)),
-        )
-        .await?;
-    SqliteRowReader::new(&count).number("streams")
-}
+            .await?;
+        row.as_ref().map(stored_event).transpose()
+    }
 
-/// Reads a page of the log. The head is read first, and later events are ignored; the log is append-only, so the page
-/// is one snapshot.
-pub(super) async fn page(
-    log: &File,
-    after: u64,
-    limit: u32,
-    filter: &LogFilter,
-) -> Result<LogPage, EngineError> {
-    let to = head(log)
-        .await?
-        .position
-        .min(after.saturating_add(MAX_POSITIONS_PER_PAGE));
-    if to <= after || limit == 0 {
-        return Ok(LogPage {
-            events: Vec::new(),
-            scanned_to: after,
-        });
+    /// Reads events of a stream. The tenant is checked before any event is read: another tenant's stream costs the same as
+    /// an unknown id.
+    async fn read_stream(
+        &self,
+        scope: Scope,
+        stream_id: StreamId,
+        after_version: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, EngineError> {
+        let mut reading = self.log.read().await?;
+        let rows = reading
+            .fetch_all(
+                sqlx::query(select_events!(
+                    "(SELECT id FROM streams WHERE id = ?1 AND (?4 IS NULL OR tenant = ?4)) AS own \
+             CROSS JOIN events INDEXED BY events_by_stream \
+             WHERE stream_id = own.id AND version > ?2 ORDER BY version LIMIT ?3"
+                ))
+                .bind(stream_id.as_uuid())
+                .bind(int(after_version))
+                .bind(limit)
+                .bind(scope.tenant().map(TenantId::as_uuid)),
+            )
+            .await?;
+        rows.iter().map(stored_event).collect()
     }
-    let mut reading = log.read().await?;
-    let query = bound(page_statement(after, to, limit, filter));
-    let mut events = Vec::new();
-    let mut bytes = 0;
-    let mut rows = reading.fetch(query)?;
-    while let Some(row) = rows.try_next().await.map_err(classify)? {
-        let event = stored_event(&row)?;
-        bytes += event.memory_bytes();
-        events.push(event);
-        if bytes >= MAX_PAGE_BYTES {
-            break;
+
+    /// Reads a page of the log. The head is read first, and later events are ignored; the log is append-only, so the page
+    /// is one snapshot.
+    async fn read_log(
+        &self,
+        after: u64,
+        limit: u32,
+        filter: &LogFilter,
+    ) -> Result<LogPage, EngineError> {
+        let to = self
+            .head()
+            .await?
+            .position
+            .min(after.saturating_add(MAX_POSITIONS_PER_PAGE));
+        if to <= after || limit == 0 {
+            return Ok(LogPage {
+                events: Vec::new(),
+                scanned_to: after,
+            });
         }
+        let mut reading = self.log.read().await?;
+        let query = bound(page_statement(after, to, limit, filter));
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        let mut rows = reading.fetch(query)?;
+        while let Some(row) = rows.try_next().await.map_err(classify)? {
+            let event = stored_event(&row)?;
+            bytes += event.memory_bytes();
+            events.push(event);
+            if bytes >= MAX_PAGE_BYTES {
+                break;
+            }
+        }
+        drop(rows);
+        if bytes < MAX_PAGE_BYTES {
+            reading.has_ended();
+        }
+        let full =
+            bytes >= MAX_PAGE_BYTES || events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        let scanned_to = events
+            .last()
+            .filter(|_| full)
+            .map_or(to, |last| last.position);
+        Ok(LogPage { events, scanned_to })
     }
-    drop(rows);
-    if bytes < MAX_PAGE_BYTES {
-        reading.has_ended();
+
+    async fn count_streams(&self, stream_type: &str, upto: u64) -> Result<u64, EngineError> {
+        let mut reading = self.log.read_at_length().await?;
+        let count = reading
+            .fetch_one(
+                sqlx::query(
+                    "SELECT count(*) AS streams FROM streams WHERE type = ?1 AND first_position <= ?2",
+                )
+                .bind(stream_type)
+                .bind(int(upto)),
+            )
+            .await?;
+        SqliteRowReader::new(&count).number("streams")
     }
-    let full =
-        bytes >= MAX_PAGE_BYTES || events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-    let scanned_to = events
-        .last()
-        .filter(|_| full)
-        .map_or(to, |last| last.position);
-    Ok(LogPage { events, scanned_to })
+
+    async fn stream_tails(
+        &self,
+        streams: &[StreamId],
+        upto: u64,
+    ) -> Result<StreamTails, EngineError> {
+        let mut reading = self.log.read().await?;
+        let query = sqlx::query(include_str!("queries/select_stream_tails.sql"))
+            .bind(hex_array(streams.iter().map(|id| id.as_uuid())))
+            .bind(int(upto));
+        let mut events = Vec::new();
+        let mut end = TailsPageLimit::default();
+        let mut is_cut = false;
+        let mut rows = reading.fetch(query)?;
+        while let Some(row) = rows.try_next().await.map_err(classify)? {
+            let event = stored_event(&row)?;
+            is_cut = end.is_before(&event);
+            events.push(event);
+            if is_cut {
+                break;
+            }
+        }
+        drop(rows);
+        if !is_cut {
+            reading.has_ended();
+        }
+        Ok(TailsPageLimit::cut(events, streams, is_cut))
+    }
+
+    async fn first_stream_mismatch(&self) -> Result<Option<u64>, EngineError> {
+        let mut reading = self.log.read_at_length().await?;
+        let row = reading
+            .fetch_one(sqlx::query(include_str!(
+                "queries/find_stream_mismatch.sql"
+            )))
+            .await?;
+        let fields = SqliteRowReader::new(&row);
+        let position: Option<i64> = fields.get("position")?;
+        position
+            .map(|position| u64::try_from(position).map_err(|_| fields.damaged("position")))
+            .transpose()
+    }
+
+    async fn append(&self, batch: &AppendBatch<'_>) -> Result<BatchOutcome, EngineError> {
+        append::assert_sound(batch)?;
+        let existing_keys = keys::offer(&self.keys, batch, self.master_id()).await?;
+        append::append(&self.log, batch, existing_keys).await
+    }
+
+    /// Does nothing: other processes that use the same files poll.
+    async fn notify_appended(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn listen(&self) -> Result<Option<Box<dyn NotificationStream>>, EngineError> {
+        Ok(None)
+    }
+
+    async fn reservation(
+        &self,
+        key: ReservationKey,
+        now_ms: i64,
+    ) -> Result<Option<HeldReservation>, EngineError> {
+        let mut reading = self.log.read().await?;
+        let found = reading
+            .fetch_optional(
+                sqlx::query("SELECT * FROM claims WHERE key = ?1 AND expires_at > ?2")
+                    .bind(key.0.to_vec())
+                    .bind(now_ms),
+            )
+            .await?;
+        let Some(row) = found else { return Ok(None) };
+        let fields = SqliteRowReader::new(&row);
+        Ok(Some(HeldReservation {
+            request_hash: fields.digest("request_hash")?,
+            stream_id: fields.get::<Uuid>("stream_id")?.into(),
+            version: fields.number("version")?,
+            expires_at_ms: fields.get("expires_at")?,
+        }))
+    }
+
+    async fn delete_expired_reservations(
+        &self,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<u64, EngineError> {
+        let mut writing = self.log.write().await?;
+        let swept = sqlx::query(include_str!("queries/delete_expired_reservations.sql"))
+            .bind(now_ms)
+            .bind(limit)
+            .execute(&mut *writing)
+            .await
+            .map_err(classify)?;
+        Ok(swept.rows_affected())
+    }
 }
 
 /// Builds the statement for the narrowest index, in its order: a stream's versions, a tenant's positions, all
@@ -248,18 +318,6 @@ fn own_events(args: &mut Vec<Arg>, stream: StreamId, tenant: Option<Arg>) -> Str
         "(SELECT id FROM streams WHERE {own}) AS own \
          CROSS JOIN events INDEXED BY events_by_stream WHERE stream_id = own.id"
     )
-}
-
-pub(super) async fn first_disagreement(log: &File) -> Result<Option<u64>, EngineError> {
-    let mut reading = log.read_at_length().await?;
-    let row = reading
-        .fetch_one(sqlx::query(include_str!("queries/streams_disagree.sql")))
-        .await?;
-    let fields = SqliteRowReader::new(&row);
-    let position: Option<i64> = fields.get("position")?;
-    position
-        .map(|position| u64::try_from(position).map_err(|_| fields.damaged("position")))
-        .transpose()
 }
 
 fn stored_event(row: &SqliteRow) -> Result<StoredEvent, EngineError> {

@@ -3,11 +3,9 @@
 use sqlx::SqliteConnection;
 
 use super::error_class::classify;
-use super::file::{File, begin, commit};
-use super::log;
-use super::read_models::upsert;
 use super::row_reader::SqliteRowReader;
 use super::statement::int;
+use crate::engine::EventLog;
 use crate::error::EngineError;
 use crate::read_model::{ParkedRetry, ProjectionBatch, RetryEnd};
 use crate::reads::Scope;
@@ -21,40 +19,22 @@ const STAYS: &str = "UPDATE parked SET position = ?4, reason = ?5 \
 
 const REACHED: &str = "SELECT position FROM generations WHERE name = ?1";
 
-/// Writes a retry. Only one transaction writes at a time, so the checkpoint cannot advance during the retry.
-pub(super) async fn replay(
-    read: &File,
-    log: &File,
-    replay: &ParkedRetry<'_>,
-) -> Result<bool, EngineError> {
-    let mut writing = read.write().await?;
-    let mut transaction = begin(&mut writing).await?;
-    if has_passed(&mut transaction, log, replay).await? {
-        return Ok(false);
-    }
-    if !settle(&mut transaction, replay).await? {
-        return Ok(false);
-    }
-    for (table, rows) in &replay.rows {
-        upsert(&mut transaction, *table, rows).await?;
-    }
-    commit(transaction).await?;
-    Ok(true)
-}
-
 /// Checks whether the checkpoint has passed an event of the stream that is not in the rows. If the stream stays parked,
 /// later events wait anyway.
-async fn has_passed(
+pub(super) async fn has_passed(
     connection: &mut SqliteConnection,
-    log: &File,
-    replay: &ParkedRetry<'_>,
+    log: &impl EventLog,
+    retry: &ParkedRetry<'_>,
 ) -> Result<bool, EngineError> {
-    let RetryEnd::Complete { version } = replay.end else {
+    let RetryEnd::Complete { version } = retry.end else {
         return Ok(false);
     };
-    let next = log::stream(log, Scope::AllTenants, replay.parked.stream_id, version, 1).await?;
+    let stream_id = retry.parked.stream_id;
+    let next = log
+        .read_stream(Scope::AllTenants, stream_id, version, 1)
+        .await?;
     let reached = sqlx::query(REACHED)
-        .bind(&replay.parked.model)
+        .bind(&retry.parked.model)
         .fetch_optional(connection)
         .await
         .map_err(classify)?;
@@ -67,18 +47,18 @@ async fn has_passed(
 
 /// Unparks the stream, or updates the position from which it is parked. Returns `false` if the stream is not parked as
 /// it was found.
-async fn settle(
+pub(super) async fn settle(
     connection: &mut SqliteConnection,
-    replay: &ParkedRetry<'_>,
+    retry: &ParkedRetry<'_>,
 ) -> Result<bool, EngineError> {
-    let parked = replay.parked;
+    let parked = retry.parked;
     let place = |sql| {
         sqlx::query(sql)
             .bind(parked.model.as_str())
             .bind(parked.stream_id.as_uuid())
             .bind(int(parked.position))
     };
-    let settled = match &replay.end {
+    let settled = match &retry.end {
         RetryEnd::Complete { .. } => place(LET_GO),
         RetryEnd::Blocked { position, reason } => {
             place(STAYS).bind(int(*position)).bind(reason.as_str())

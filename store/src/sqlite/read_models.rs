@@ -1,22 +1,26 @@
 //! Writes and reads read models, and advances their checkpoints.
 
+use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use roentgen_domain::ids::TenantId;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
+use super::Sqlite;
 use super::error_class::classify;
-use super::file::{File, begin, commit};
+use super::file::{begin, commit};
 use super::parked_retry;
 use super::readers::ReadConnection;
 use super::row_reader::SqliteRowReader;
 use super::statement::{Insert, SqliteStatement, bound, dynamic, hex_array, int, run_all};
+use crate::engine::ReadModelStore;
 use crate::error::EngineError;
+use crate::generation::LiveTables;
 use crate::pace::YieldPacer;
 use crate::read_model::{
-    Checkpoint, Column, ColumnKind, ListQuery, ParkedStream, ProjectionBatch, ReadModel, Row,
-    RowBatchLimit, Table, Value,
+    Checkpoint, Column, ColumnKind, ListQuery, ParkedRetry, ParkedStream, ProjectionBatch,
+    ReadModel, Row, RowBatchLimit, Table, Value,
 };
 use crate::reads::Scope;
 use crate::sql::Dialect;
@@ -30,43 +34,97 @@ pub(super) const DIALECT: Dialect = Dialect {
     key_is_built: false,
 };
 
-pub(super) async fn checkpoint(read: &File, subscription: &str) -> Result<Checkpoint, EngineError> {
-    let mut reading = read.read().await?;
-    let found = reading
-        .fetch_optional(
-            sqlx::query("SELECT position, hash FROM checkpoints WHERE projection = ?1")
-                .bind(subscription),
+#[async_trait]
+impl ReadModelStore for Sqlite {
+    fn live_tables(&self) -> &LiveTables {
+        &self.live_tables
+    }
+
+    async fn read_rows(
+        &self,
+        scope: Scope,
+        table: Table,
+        ids: &[Uuid],
+        most_bytes: usize,
+    ) -> Result<Vec<Row>, EngineError> {
+        let model = table.model;
+        let columns = Dialect::columns(table.model);
+        let table = DIALECT.table(table);
+        let sql = format!(
+            "SELECT {columns} FROM {table} WHERE id IN (SELECT unhex(value) FROM json_each(?1)) \
+             AND (?2 IS NULL OR tenant_id = ?2)"
+        );
+        let reading = self.read.read().await?;
+        let query = dynamic(sql)
+            .bind(hex_array(ids))
+            .bind(scope.tenant().map(TenantId::as_uuid));
+        portion(reading, model, query, RowBatchLimit::new(1, most_bytes)).await
+    }
+
+    async fn list_rows(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
+        if query.prefixes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let reading = self.read.read().await?;
+        let query = bound(DIALECT.list(table, query));
+        portion(reading, table.model, query, RowBatchLimit::of_list()).await
+    }
+
+    /// Writes a projection batch. The checkpoints advance first, so that a superseded writer has written nothing.
+    async fn write_projection(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
+        let mut writing = self.read.write().await?;
+        let mut transaction = begin(&mut writing).await?;
+        for (table, from) in &batch.from {
+            if !move_table(&mut transaction, *table, *from, batch.to).await? {
+                return Ok(false);
+            }
+        }
+        if !parked_retry::still_parked(&mut transaction, batch).await? {
+            return Ok(false);
+        }
+        for (table, rows) in &batch.rows {
+            upsert(&mut transaction, *table, rows).await?;
+        }
+        run_all(
+            &mut transaction,
+            PARKED.statements(&batch.parked, parked_row),
         )
         .await?;
-    let Some(row) = found else {
-        return Ok(Checkpoint::START);
-    };
-    let fields = SqliteRowReader::new(&row);
-    Ok(Checkpoint {
-        position: fields.number("position")?,
-        hash: fields.digest("hash")?,
-    })
-}
+        commit(transaction).await?;
+        Ok(true)
+    }
 
-pub(super) async fn rows(
-    read: &File,
-    scope: Scope,
-    table: Table,
-    ids: &[Uuid],
-    most_bytes: usize,
-) -> Result<Vec<Row>, EngineError> {
-    let model = table.model;
-    let columns = Dialect::columns(table.model);
-    let table = DIALECT.table(table);
-    let sql = format!(
-        "SELECT {columns} FROM {table} WHERE id IN (SELECT unhex(value) FROM json_each(?1)) \
-         AND (?2 IS NULL OR tenant_id = ?2)"
-    );
-    let reading = read.read().await?;
-    let query = dynamic(sql)
-        .bind(hex_array(ids))
-        .bind(scope.tenant().map(TenantId::as_uuid));
-    portion(reading, model, query, RowBatchLimit::new(1, most_bytes)).await
+    async fn parked(&self) -> Result<Vec<ParkedStream>, EngineError> {
+        let mut reading = self.read.read().await?;
+        let rows = reading
+            .fetch_all(sqlx::query("SELECT * FROM parked ORDER BY position"))
+            .await?;
+        rows.iter().map(parked_stream).collect()
+    }
+
+    /// Writes a retry. Only one transaction writes at a time, so the checkpoint cannot advance during the retry.
+    async fn write_parked_retry(&self, retry: &ParkedRetry<'_>) -> Result<bool, EngineError> {
+        let mut writing = self.read.write().await?;
+        let mut transaction = begin(&mut writing).await?;
+        if parked_retry::has_passed(&mut transaction, self, retry).await? {
+            return Ok(false);
+        }
+        if !parked_retry::settle(&mut transaction, retry).await? {
+            return Ok(false);
+        }
+        for (table, rows) in &retry.rows {
+            upsert(&mut transaction, *table, rows).await?;
+        }
+        commit(transaction).await?;
+        Ok(true)
+    }
+
+    async fn count_rows(&self, table: Table) -> Result<u64, EngineError> {
+        let mut reading = self.read.read_at_length().await?;
+        let sql = format!("SELECT count(*) AS rows FROM {}", DIALECT.table(table));
+        let row = reading.fetch_one(dynamic(sql)).await?;
+        SqliteRowReader::new(&row).number("rows")
+    }
 }
 
 async fn portion(
@@ -92,50 +150,13 @@ async fn portion(
     Ok(found)
 }
 
-pub(super) async fn list(
-    read: &File,
-    table: Table,
-    query: &ListQuery,
-) -> Result<Vec<Row>, EngineError> {
-    if query.prefixes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let reading = read.read().await?;
-    let query = bound(DIALECT.list(table, query));
-    portion(reading, table.model, query, RowBatchLimit::of_list()).await
-}
-
-/// Writes a projection batch. The checkpoints advance first, so that a superseded writer has written nothing.
-pub(super) async fn project(read: &File, batch: &ProjectionBatch) -> Result<bool, EngineError> {
-    let mut writing = read.write().await?;
-    let mut transaction = begin(&mut writing).await?;
-    for (table, from) in &batch.from {
-        if !move_table(&mut transaction, *table, *from, batch.to).await? {
-            return Ok(false);
-        }
-    }
-    if !parked_retry::still_parked(&mut transaction, batch).await? {
-        return Ok(false);
-    }
-    for (table, rows) in &batch.rows {
-        upsert(&mut transaction, *table, rows).await?;
-    }
-    run_all(
-        &mut transaction,
-        PARKED.statements(&batch.parked, parked_row),
-    )
-    .await?;
-    commit(transaction).await?;
-    Ok(true)
-}
-
 async fn move_table(
     connection: &mut SqliteConnection,
     table: Table,
     from: Checkpoint,
     to: Checkpoint,
 ) -> Result<bool, EngineError> {
-    let sql = include_str!("queries/generations_move.sql");
+    let sql = include_str!("queries/advance_generation_checkpoints.sql");
     move_named(connection, sql, &table.name(), from, to).await
 }
 
@@ -147,9 +168,9 @@ pub(super) async fn move_checkpoint(
     to: Checkpoint,
 ) -> Result<bool, EngineError> {
     let sql = if from == Checkpoint::START {
-        include_str!("queries/checkpoints_start.sql")
+        include_str!("queries/insert_checkpoint.sql")
     } else {
-        include_str!("queries/checkpoints_move.sql")
+        include_str!("queries/advance_checkpoint.sql")
     };
     move_named(connection, sql, name, from, to).await
 }
@@ -250,14 +271,6 @@ fn parked_row(query: SqliteStatement, parked: &ParkedStream) -> SqliteStatement 
         .bind(parked.stream_id.as_uuid())
         .bind(int(parked.position))
         .bind(parked.reason.as_str())
-}
-
-pub(super) async fn parked(read: &File) -> Result<Vec<ParkedStream>, EngineError> {
-    let mut reading = read.read().await?;
-    let rows = reading
-        .fetch_all(sqlx::query("SELECT * FROM parked ORDER BY position"))
-        .await?;
-    rows.iter().map(parked_stream).collect()
 }
 
 fn parked_stream(row: &SqliteRow) -> Result<ParkedStream, EngineError> {

@@ -8,6 +8,7 @@ mod log_reads;
 mod planned;
 mod read_models;
 
+use crate::engine::EventLog as _;
 use std::collections::BTreeMap;
 
 use roentgen_domain::ids::{EventId, StreamId, TenantId};

@@ -10,7 +10,10 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use roentgen_store::archive::{ArchivedPartition, LogPartition};
-use roentgen_store::engine::Engine;
+use roentgen_store::engine::{
+    Engine, EventLog, GenerationStore, KeyStore, LeaseStore, LogArchive, ReadModelStore,
+    SubscriptionStore,
+};
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::generation::{Generation, GenerationState, LiveTables, NewGeneration};
 use roentgen_store::keys::{KeyBinding, KeyMismatch};
@@ -91,7 +94,7 @@ pub(crate) struct FaultyEngine {
     /// Gate before a projection's transactions.
     pub(crate) projections: Gate,
     /// Gate before the transactions of a parked stream's retry.
-    pub(crate) replays: Gate,
+    pub(crate) retries: Gate,
     moved: Mutex<Vec<bool>>,
     /// Stream that the stream scan leaves out.
     missed: Mutex<Option<StreamId>>,
@@ -111,7 +114,7 @@ impl FaultyEngine {
             lost: Semaphore::new(0),
             appends: Gate::open_now(),
             projections: Gate::open_now(),
-            replays: Gate::open_now(),
+            retries: Gate::open_now(),
             moved: Mutex::default(),
             missed: Mutex::default(),
             late_for: Mutex::default(),
@@ -199,75 +202,35 @@ fn broken() -> EngineError {
     EngineError::ConnectionLost(sqlx::Error::Io(io::ErrorKind::ConnectionReset.into()))
 }
 
-#[async_trait]
-impl Engine for FaultyEngine {
-    async fn append(&self, batch: &AppendBatch<'_>) -> Result<BatchOutcome, EngineError> {
-        self.appends.pass().await;
-        let loss = self.losses.lock().unwrap().pop_front().flatten();
-        let Some(loss) = loss else {
-            return self.inner.append(batch).await;
-        };
-        if loss == LostResponse::AfterTheCall {
-            self.inner.append(batch).await?;
+/// Implements a part of the engine: the methods of `impl` call the inner engine, the others are given in full.
+macro_rules! forwards {
+    (impl $part:ident {
+        $(fn $name:ident($($argument:ident: $type:ty),*) -> $output:ty;)*
+    } $($own:tt)*) => {
+        #[async_trait]
+        impl $part for FaultyEngine {
+            $(
+                async fn $name(&self, $($argument: $type),*) -> Result<$output, EngineError> {
+                    self.inner.$name($($argument),*).await
+                }
+            )*
+            $($own)*
         }
-        self.appends.shut();
-        self.lost.add_permits(1);
-        Err(broken())
-    }
+    };
+}
 
-    async fn write_projection(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
-        self.projections.pass().await;
-        let answer = match self.fault_of(batch) {
-            Some(kind) => Err(EngineError::ConnectionLost(sqlx::Error::Io(kind.into()))),
-            None => self.inner.write_projection(batch).await,
-        };
-        match &answer {
-            Ok(moved) => self.moved.lock().unwrap().push(*moved),
-            Err(_) => {
-                self.failures.fetch_add(1, Ordering::SeqCst);
-            }
-        }
-        answer
-    }
-
-    async fn migrate(&self) -> Result<(), EngineError> {
-        self.inner.migrate().await
-    }
-
-    async fn ping(&self) -> Result<(), EngineError> {
-        self.inner.ping().await
-    }
-
-    async fn head(&self) -> Result<Head, EngineError> {
-        self.inner.head().await
-    }
-
-    async fn notify_appended(&self) -> Result<(), EngineError> {
-        self.inner.notify_appended().await
-    }
-
-    async fn listen(&self) -> Result<Option<Box<dyn NotificationStream>>, EngineError> {
-        self.inner.listen().await
-    }
-
-    async fn event_at(&self, position: u64) -> Result<Option<StoredEvent>, EngineError> {
-        self.inner.event_at(position).await
-    }
-
-    fn readers(&self) -> &Readers {
-        self.inner.readers()
-    }
-
-    async fn read_stream(
-        &self,
-        scope: Scope,
-        stream_id: StreamId,
-        after_version: u64,
-        limit: u32,
-    ) -> Result<Vec<StoredEvent>, EngineError> {
-        self.inner
-            .read_stream(scope, stream_id, after_version, limit)
-            .await
+forwards! {
+    impl EventLog {
+        fn head() -> Head;
+        fn event_at(position: u64) -> Option<StoredEvent>;
+        fn read_stream(scope: Scope, stream_id: StreamId, after_version: u64, limit: u32) -> Vec<StoredEvent>;
+        fn count_streams(stream_type: &str, upto: u64) -> u64;
+        fn stream_tails(streams: &[StreamId], upto: u64) -> StreamTails;
+        fn first_stream_mismatch() -> Option<u64>;
+        fn notify_appended() -> ();
+        fn listen() -> Option<Box<dyn NotificationStream>>;
+        fn reservation(key: ReservationKey, now_ms: i64) -> Option<HeldReservation>;
+        fn delete_expired_reservations(now_ms: i64, limit: u32) -> u64;
     }
 
     async fn read_log(
@@ -283,99 +246,50 @@ impl Engine for FaultyEngine {
         Ok(page)
     }
 
-    async fn first_stream_mismatch(&self) -> Result<Option<u64>, EngineError> {
-        self.inner.first_stream_mismatch().await
+    async fn append(&self, batch: &AppendBatch<'_>) -> Result<BatchOutcome, EngineError> {
+        self.appends.pass().await;
+        let loss = self.losses.lock().unwrap().pop_front().flatten();
+        let Some(loss) = loss else {
+            return self.inner.append(batch).await;
+        };
+        if loss == LostResponse::AfterTheCall {
+            self.inner.append(batch).await?;
+        }
+        self.appends.shut();
+        self.lost.add_permits(1);
+        Err(broken())
     }
+}
 
-    async fn archives(&self) -> Result<Vec<ArchivedPartition>, EngineError> {
-        self.inner.archives().await
+forwards! {
+    impl LogArchive {
+        fn archives() -> Vec<ArchivedPartition>;
+        fn oldest_partition() -> Option<LogPartition>;
+        fn archive_oldest(archive: &ArchivedPartition, kept_types: &[&str]) -> u64;
+        fn retained_events(after: u64, limit: u32) -> Vec<StoredEvent>;
     }
+}
 
-    async fn oldest_partition(&self) -> Result<Option<LogPartition>, EngineError> {
-        self.inner.oldest_partition().await
+forwards! {
+    impl KeyStore {
+        fn patient_keys(patients: &[(TenantId, PatientId)]) -> Vec<KnownKeys>;
+        fn keys_by_id(key_ids: &[Uuid]) -> Vec<KeyState>;
+        fn registered_keys(after: u64, limit: u32) -> Vec<RegisteredKey>;
+        fn last_registered_keys(limit: u32) -> Vec<RegisteredKey>;
+        fn bind_keys(fingerprint: &[u8], binding: KeyBinding) -> Option<KeyMismatch>;
+        fn event_key_fingerprint(candidate: &[u8]) -> Vec<u8>;
+        fn mark_served_with_tokens() -> ();
+        fn was_served_with_tokens() -> bool;
+        fn put_secret(secret: &SealedSecret) -> ();
+        fn secret(tenant: TenantId, id: SecretId) -> Option<Vec<u8>>;
     }
+}
 
-    async fn archive_oldest(
-        &self,
-        archive: &ArchivedPartition,
-        kept_types: &[&str],
-    ) -> Result<u64, EngineError> {
-        self.inner.archive_oldest(archive, kept_types).await
-    }
-
-    async fn retained_events(
-        &self,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<StoredEvent>, EngineError> {
-        self.inner.retained_events(after, limit).await
-    }
-
-    async fn reservation(
-        &self,
-        key: ReservationKey,
-        now_ms: i64,
-    ) -> Result<Option<HeldReservation>, EngineError> {
-        self.inner.reservation(key, now_ms).await
-    }
-
-    async fn delete_expired_reservations(
-        &self,
-        now_ms: i64,
-        limit: u32,
-    ) -> Result<u64, EngineError> {
-        self.inner.delete_expired_reservations(now_ms, limit).await
-    }
-
-    async fn patient_keys(
-        &self,
-        patients: &[(TenantId, PatientId)],
-    ) -> Result<Vec<KnownKeys>, EngineError> {
-        self.inner.patient_keys(patients).await
-    }
-
-    async fn keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyState>, EngineError> {
-        self.inner.keys_by_id(key_ids).await
-    }
-
-    async fn registered_keys(
-        &self,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<RegisteredKey>, EngineError> {
-        self.inner.registered_keys(after, limit).await
-    }
-
-    async fn last_registered_keys(&self, limit: u32) -> Result<Vec<RegisteredKey>, EngineError> {
-        self.inner.last_registered_keys(limit).await
-    }
-
-    async fn tie_keys(
-        &self,
-        fingerprint: &[u8],
-        tying: KeyBinding,
-    ) -> Result<Option<KeyMismatch>, EngineError> {
-        self.inner.tie_keys(fingerprint, tying).await
-    }
-
-    async fn event_key_fingerprint(&self, candidate: &[u8]) -> Result<Vec<u8>, EngineError> {
-        self.inner.event_key_fingerprint(candidate).await
-    }
-
-    async fn mark_served_with_tokens(&self) -> Result<(), EngineError> {
-        self.inner.mark_served_with_tokens().await
-    }
-
-    async fn was_served_with_tokens(&self) -> Result<bool, EngineError> {
-        self.inner.was_served_with_tokens().await
-    }
-
-    async fn put_secret(&self, secret: &SealedSecret) -> Result<(), EngineError> {
-        self.inner.put_secret(secret).await
-    }
-
-    async fn secret(&self, tenant: TenantId, id: SecretId) -> Result<Option<Vec<u8>>, EngineError> {
-        self.inner.secret(tenant, id).await
+forwards! {
+    impl ReadModelStore {
+        fn list_rows(table: Table, query: &ListQuery) -> Vec<Row>;
+        fn parked() -> Vec<ParkedStream>;
+        fn count_rows(table: Table) -> u64;
     }
 
     fn live_tables(&self) -> &LiveTables {
@@ -395,116 +309,71 @@ impl Engine for FaultyEngine {
         Ok(rows)
     }
 
-    async fn list_rows(&self, table: Table, query: &ListQuery) -> Result<Vec<Row>, EngineError> {
-        self.inner.list_rows(table, query).await
+    async fn write_projection(&self, batch: &ProjectionBatch) -> Result<bool, EngineError> {
+        self.projections.pass().await;
+        let answer = match self.fault_of(batch) {
+            Some(kind) => Err(EngineError::ConnectionLost(sqlx::Error::Io(kind.into()))),
+            None => self.inner.write_projection(batch).await,
+        };
+        match &answer {
+            Ok(moved) => self.moved.lock().unwrap().push(*moved),
+            Err(_) => {
+                self.failures.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        answer
     }
 
-    async fn parked(&self) -> Result<Vec<ParkedStream>, EngineError> {
-        self.inner.parked().await
+    async fn write_parked_retry(&self, retry: &ParkedRetry<'_>) -> Result<bool, EngineError> {
+        self.retries.pass().await;
+        self.inner.write_parked_retry(retry).await
+    }
+}
+
+forwards! {
+    impl GenerationStore {
+        fn generations() -> Vec<Generation>;
+        fn create_generations(generations: &[NewGeneration]) -> ();
+        fn create_tables(tables: &[Table]) -> ();
+        fn create_indexes(tables: &[Table]) -> ();
+        fn advance_generation(table: Table, from: &GenerationState, to: &GenerationState) -> bool;
+        fn swap_live_generation(table: Table) -> bool;
+        fn drop_generation(generation: &Generation) -> bool;
+    }
+}
+
+forwards! {
+    impl SubscriptionStore {
+        fn checkpoint(subscription: &str) -> Checkpoint;
+        fn policy_memory(ids: &[Uuid]) -> Vec<MemoryEntry>;
+        fn due_timers(limit: u32) -> Vec<MemoryEntry>;
+        fn write_policy_memory(batch: &MemoryBatch<'_>) -> bool;
+        fn rejected_effects(limit: u32) -> Vec<RejectedEffect>;
+        fn relay_checkpoint(name: &str) -> Option<RelayCheckpoint>;
+        fn advance_relay(name: &str, from: Option<&RelayCheckpoint>, to: &RelayCheckpoint) -> bool;
+    }
+}
+
+forwards! {
+    impl LeaseStore {
+        fn acquire_leases(names: &[String], holder: Uuid, ttl: Duration) -> Vec<String>;
+        fn release_leases(holder: Uuid) -> ();
+        fn is_leased(name: &str) -> bool;
+    }
+}
+
+#[async_trait]
+impl Engine for FaultyEngine {
+    async fn migrate(&self) -> Result<(), EngineError> {
+        self.inner.migrate().await
     }
 
-    async fn generations(&self) -> Result<Vec<Generation>, EngineError> {
-        self.inner.generations().await
+    async fn ping(&self) -> Result<(), EngineError> {
+        self.inner.ping().await
     }
 
-    async fn create_generations(&self, generations: &[NewGeneration]) -> Result<(), EngineError> {
-        self.inner.create_generations(generations).await
-    }
-
-    async fn create_tables(&self, tables: &[Table]) -> Result<(), EngineError> {
-        self.inner.create_tables(tables).await
-    }
-
-    async fn create_indexes(&self, tables: &[Table]) -> Result<(), EngineError> {
-        self.inner.create_indexes(tables).await
-    }
-
-    async fn advance_generation(
-        &self,
-        table: Table,
-        from: &GenerationState,
-        to: &GenerationState,
-    ) -> Result<bool, EngineError> {
-        self.inner.advance_generation(table, from, to).await
-    }
-
-    async fn swap_live_generation(&self, table: Table) -> Result<bool, EngineError> {
-        self.inner.swap_live_generation(table).await
-    }
-
-    async fn drop_generation(&self, generation: &Generation) -> Result<bool, EngineError> {
-        self.inner.drop_generation(generation).await
-    }
-
-    async fn count_rows(&self, table: Table) -> Result<u64, EngineError> {
-        self.inner.count_rows(table).await
-    }
-
-    async fn count_streams(&self, stream_type: &str, upto: u64) -> Result<u64, EngineError> {
-        self.inner.count_streams(stream_type, upto).await
-    }
-
-    async fn stream_tails(
-        &self,
-        streams: &[StreamId],
-        upto: u64,
-    ) -> Result<StreamTails, EngineError> {
-        self.inner.stream_tails(streams, upto).await
-    }
-
-    async fn checkpoint(&self, subscription: &str) -> Result<Checkpoint, EngineError> {
-        self.inner.checkpoint(subscription).await
-    }
-
-    async fn write_parked_retry(&self, replay: &ParkedRetry<'_>) -> Result<bool, EngineError> {
-        self.replays.pass().await;
-        self.inner.write_parked_retry(replay).await
-    }
-
-    async fn policy_memory(&self, ids: &[Uuid]) -> Result<Vec<MemoryEntry>, EngineError> {
-        self.inner.policy_memory(ids).await
-    }
-
-    async fn due_timers(&self, limit: u32) -> Result<Vec<MemoryEntry>, EngineError> {
-        self.inner.due_timers(limit).await
-    }
-
-    async fn write_policy_memory(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
-        self.inner.write_policy_memory(batch).await
-    }
-
-    async fn rejected_effects(&self, limit: u32) -> Result<Vec<RejectedEffect>, EngineError> {
-        self.inner.rejected_effects(limit).await
-    }
-
-    async fn relay_checkpoint(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
-        self.inner.relay_checkpoint(name).await
-    }
-
-    async fn advance_relay(
-        &self,
-        name: &str,
-        from: Option<&RelayCheckpoint>,
-        to: &RelayCheckpoint,
-    ) -> Result<bool, EngineError> {
-        self.inner.advance_relay(name, from, to).await
-    }
-
-    async fn acquire_leases(
-        &self,
-        names: &[String],
-        holder: Uuid,
-        ttl: Duration,
-    ) -> Result<Vec<String>, EngineError> {
-        self.inner.acquire_leases(names, holder, ttl).await
-    }
-
-    async fn release_leases(&self, holder: Uuid) -> Result<(), EngineError> {
-        self.inner.release_leases(holder).await
-    }
-
-    async fn is_leased(&self, name: &str) -> Result<bool, EngineError> {
-        self.inner.is_leased(name).await
+    fn readers(&self) -> &Readers {
+        self.inner.readers()
     }
 
     async fn close(&self) {

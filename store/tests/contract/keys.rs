@@ -1,10 +1,10 @@
-//! Patient keys: how they are tied to their log, and how a destroyed key differs from a lost one.
+//! Patient keys: how they are bound to their log, and how a destroyed key differs from a lost one.
 
 use roentgen_domain::ids::PatientId;
 use roentgen_store::StoreError;
 use roentgen_store::error::EngineError;
 use roentgen_store::keys::{
-    KeyBinding, KeyError, KeyLookup, KeyMismatch, Keyring, MasterKey, misfit,
+    KeyBinding, KeyError, KeyLookup, KeyMismatch, Keyring, MasterKey, key_mismatch,
 };
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{KeyState, KnownKeys, NewPatientKey};
@@ -65,7 +65,7 @@ async fn erase(bed: &ContractDatabase, key: &NewPatientKey) {
 
 async fn looked(node: &ContractNode) -> Option<KeyMismatch> {
     let master = MasterKey::parse(ContractNode::MASTER_KEY).unwrap();
-    let found = misfit(&*node.engine, master.fingerprint(), KeyBinding::Look).await;
+    let found = key_mismatch(&*node.engine, master.fingerprint(), KeyBinding::Look).await;
     found.unwrap()
 }
 
@@ -95,7 +95,7 @@ async fn key_is_deleted_with_its_tombstone_only(bed: &ContractDatabase) {
     assert_eq!(expected.missing().count(), 0);
     let standing = node.engine.keys_by_id(&[key.wrapped.key_id]).await.unwrap();
     assert_eq!(standing, [KeyState::Erased(key.wrapped.key_id)]);
-    assert_eq!(looked(&node).await, None, "an erasure is no misfit");
+    assert_eq!(looked(&node).await, None, "an erasure is no mismatch");
 }
 
 async fn tombstone_is_permanent(bed: &ContractDatabase) {
@@ -217,7 +217,7 @@ async fn keys_older_than_the_log_are_refused(bed: &ContractDatabase) {
     let master = MasterKey::parse(ContractNode::MASTER_KEY).unwrap();
     let opened = Keyring::open(bed.connect().await, master, &BackgroundTasks::new()).await;
     assert!(
-        matches!(opened, Err(KeyError::Misfit(found)) if found == older),
+        matches!(opened, Err(KeyError::Mismatch(found)) if found == older),
         "{opened:?}"
     );
 }
@@ -225,8 +225,8 @@ async fn keys_older_than_the_log_are_refused(bed: &ContractDatabase) {
 async fn another_master_key_is_refused_and_binds_nothing(bed: &ContractDatabase) {
     let node = bed.node().await;
     let other = MasterKey::parse(&MasterKey::generate()).unwrap();
-    for tying in [KeyBinding::Bind, KeyBinding::Look] {
-        let found = misfit(&*node.engine, other.fingerprint(), tying).await;
+    for binding in [KeyBinding::Bind, KeyBinding::Look] {
+        let found = key_mismatch(&*node.engine, other.fingerprint(), binding).await;
         assert_eq!(found.unwrap(), Some(KeyMismatch::OtherMasterKey));
     }
     assert_eq!(looked(&node).await, None);
@@ -294,7 +294,7 @@ async fn log_of_an_earlier_release_is_tied_when_it_is_opened(bed: &ContractDatab
 
 async fn looked_by(engine: &dyn roentgen_store::engine::Engine) -> Option<KeyMismatch> {
     let master = MasterKey::parse(ContractNode::MASTER_KEY).unwrap();
-    let found = misfit(engine, master.fingerprint(), KeyBinding::Bind).await;
+    let found = key_mismatch(engine, master.fingerprint(), KeyBinding::Bind).await;
     found.unwrap()
 }
 

@@ -154,13 +154,13 @@ async fn projector_restarts_when_parked_stream_is_released(bed: &ContractDatabas
 /// The stream grows and the projector passes it after the retry folded it and before the retry is written.
 async fn a_retry_that_the_projector_was_faster_than_folds_again(bed: &ContractDatabase) {
     let (gated, node, bad) = parked_behind_a_gate(bed).await;
-    gated.replays.shut();
+    gated.retries.shut();
     let parking = parking(&node.engine, 2);
     let meanwhile = async {
-        gated.replays.wait_for_waiter().await;
+        gated.retries.wait_for_waiter().await;
         node.append(to(bad, 3, 2)).await.unwrap();
         projected_all(&node).await;
-        gated.replays.open();
+        gated.retries.open();
     };
     let (retried, ()) = tokio::join!(parking.retry("tally", bad), meanwhile);
     assert_eq!(retried.unwrap(), Some(RetryOutcome::Resolved));

@@ -167,7 +167,7 @@ pub(crate) async fn project_as(
     let projections = vec![Arc::new(tally) as Arc<dyn Projection>];
     let engine = Arc::clone(&node.engine);
     let names = projector::leases(&projections);
-    let leases = Leases::start(Arc::clone(&engine), scope, names, &node.tasks);
+    let leases = Leases::start(engine.clone(), scope, names, &node.tasks);
     let leadership = leases.leadership(&projections[0].model().schema_name());
     let rebuilding = RebuildService::new(Arc::clone(&engine), projections.clone());
     let tail = Arc::clone(&node.tail);

@@ -48,7 +48,7 @@ impl TraceRunner {
         let one = Store::start(Arc::clone(&log), master.clone(), &tasks).await?;
         let other = Store::start(Arc::clone(&log), master, &tasks).await?;
         let names = projector::leases(&all());
-        let leases = Leases::start(Arc::clone(&log), "", names, &tasks);
+        let leases = Leases::start(log.clone(), "", names, &tasks);
         let tail = Arc::clone(&one.tail);
         Projector::start(Arc::clone(&log), tail, all(), leases, &tasks).await?;
         Ok(Self {

@@ -29,7 +29,7 @@ fn only_database_and_shutdown_key_errors_are_transient() {
     for lasting in [
         KeyError::CorruptPatientKey,
         KeyError::CorruptSecret,
-        KeyError::Misfit(KeyMismatch::OtherMasterKey),
+        KeyError::Mismatch(KeyMismatch::OtherMasterKey),
         KeyError::Missing,
         KeyError::MalformedMasterKey,
     ] {

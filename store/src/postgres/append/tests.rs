@@ -4,6 +4,7 @@ mod keys;
 use crate::chain::{Digest, GENESIS, link};
 use crate::clock::{fresh_id, now_ms};
 use crate::engine::Engine as _;
+use crate::engine::{EventLog as _, KeyStore as _};
 use crate::error::EngineError;
 use crate::log::{
     Append, AppendBatch, AppendOutcome, ExpectedVersion, Head, HeldReservation, KnownKeys,

@@ -1,7 +1,7 @@
+use crate::engine::{EventLog as _, LogArchive as _};
 use roentgen_domain::ids::StreamId;
 
 use crate::archive::ArchivedPartition;
-use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::log::{AppendOutcome, LogFilter};
 use crate::postgres::test_support::{PostgresFixture, run, sqlstate_of, stream, to};

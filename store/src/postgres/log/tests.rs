@@ -1,3 +1,4 @@
+use crate::engine::EventLog as _;
 use std::fmt::Write as _;
 
 use roentgen_domain::ids::{PatientId, StreamId};
@@ -6,7 +7,7 @@ use uuid::Uuid;
 
 use super::{HEAD, OF_STREAM, PAGE, PAGE_OF_BEGINNINGS, PAGE_OF_STREAM, PAGE_OF_TENANT, TAILS};
 use crate::clock::fresh_id;
-use crate::engine::{Engine as _, MAX_POSITIONS_PER_PAGE};
+use crate::engine::MAX_POSITIONS_PER_PAGE;
 use crate::error::EngineError;
 use crate::log::{LogFilter, PreparedAppend};
 use crate::postgres::test_support::{PostgresFixture, TENANT, ask, prepare, run, stream, to};

@@ -1,4 +1,5 @@
 use crate::engine::Engine as _;
+use crate::engine::EventLog as _;
 use crate::error::EngineError;
 use crate::log::LogFilter;
 use crate::postgres::test_support::{PostgresFixture, ask, run, sqlstate_of, stream, to};

@@ -1,13 +1,13 @@
-mod filled;
+mod backfill;
 mod planned;
 mod sealed;
 
+use crate::engine::{GenerationStore as _, KeyStore as _, LeaseStore as _, ReadModelStore as _};
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::clock::fresh_id;
-use crate::engine::Engine as _;
 use crate::error::EngineError;
 use crate::generation::{GenerationState, NewGeneration};
 use crate::keys::{KeyBinding, KeyMismatch};
@@ -374,9 +374,9 @@ async fn a_lease_has_one_holder_until_it_runs_out() {
 
 #[tokio::test]
 async fn the_first_master_key_is_remembered() {
-    let database = PostgresFixture::untied().await;
-    let tied = database.tie_keys(b"one", KeyBinding::Bind).await.unwrap();
-    assert_eq!(tied, None);
-    let other = database.tie_keys(b"two", KeyBinding::Bind).await.unwrap();
+    let database = PostgresFixture::unbound().await;
+    let bound = database.bind_keys(b"one", KeyBinding::Bind).await.unwrap();
+    assert_eq!(bound, None);
+    let other = database.bind_keys(b"two", KeyBinding::Bind).await.unwrap();
     assert_eq!(other, Some(KeyMismatch::OtherMasterKey));
 }

@@ -1,3 +1,4 @@
+use crate::engine::{EventLog as _, KeyStore as _, LogArchive as _};
 use sqlx::PgConnection;
 
 use crate::archive::ArchivedPartition;

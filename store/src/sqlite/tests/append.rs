@@ -1,5 +1,6 @@
 use super::*;
 use crate::chain::{GENESIS, link};
+use crate::engine::{EventLog as _, KeyStore as _};
 use crate::log::{AppendOutcome, Head, LogFilter, NewPatientKey, WrappedKey};
 use crate::reads::Scope;
 use roentgen_domain::ids::PatientId;

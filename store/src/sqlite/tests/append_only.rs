@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::EventLog as _;
 use sqlx::Connection as _;
 use sqlx::SqliteConnection;
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::{EventLog as _, KeyStore as _};
 use crate::error::error_chain;
 use crate::keys::{KeyBinding, KeyMismatch};
 use sqlx::Connection as _;
@@ -81,12 +82,12 @@ async fn readers_cannot_write() {
 async fn a_second_opening_finds_what_the_first_left() {
     let bed = SqliteFixture::new().await;
     bed.send(&[creating(stream(1), 2)]).await;
-    let tied = bed
+    let bound = bed
         .engine
-        .tie_keys(b"first", KeyBinding::Bind)
+        .bind_keys(b"first", KeyBinding::Bind)
         .await
         .unwrap();
-    assert_eq!(tied, None);
+    assert_eq!(bound, None);
     let second = Sqlite::open(&bed.directory.path().join("roentgen.db"))
         .await
         .unwrap();
@@ -95,7 +96,7 @@ async fn a_second_opening_finds_what_the_first_left() {
         second.head().await.unwrap(),
         bed.engine.head().await.unwrap()
     );
-    let other = second.tie_keys(b"second", KeyBinding::Bind).await.unwrap();
+    let other = second.bind_keys(b"second", KeyBinding::Bind).await.unwrap();
     assert_eq!(other, Some(KeyMismatch::OtherMasterKey));
     second.ping().await.unwrap();
 }

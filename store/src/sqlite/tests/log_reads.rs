@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::EventLog as _;
 use crate::engine::MAX_POSITIONS_PER_PAGE;
 use crate::log::{LogFilter, LogPage};
 use crate::reads::Scope;

@@ -1,3 +1,4 @@
+use crate::engine::{GenerationStore as _, LeaseStore as _, ReadModelStore as _};
 use std::time::Duration;
 
 use super::*;

@@ -1,7 +1,5 @@
 //! Content of a signed report changed past the program, by an attacker with the keys and by one without.
 
-use std::sync::Arc;
-
 use anyhow::{Context as _, Result};
 use roentgen_api::problem::ProblemCode;
 use roentgen_store::keys::{Keyring, MasterKey};
@@ -35,7 +33,7 @@ async fn sealed_anew(
     let log = log.connect().await?;
     let tasks = BackgroundTasks::new();
     let master = MasterKey::parse(MASTER_KEY)?;
-    let keyring = Keyring::open(Arc::clone(&log), master, &tasks).await?;
+    let keyring = Keyring::open(log.clone(), master, &tasks).await?;
     let keys = keyring
         .keys(room.house.tenant.into(), patient.into())
         .await?;

@@ -1,7 +1,7 @@
 //! Tests of lost responses, lost connections and locks held by others.
 
 use super::{assertion, claim, claiming};
-use crate::engine::Engine as _;
+use crate::engine::EventLog as _;
 use crate::error::EngineError;
 use crate::log::AppendOutcome;
 use crate::postgres::test_support::{PostgresFixture, run, stream, to};

@@ -1,6 +1,7 @@
 //! Tests of new patients' keys.
 
 use super::*;
+use crate::engine::KeyStore as _;
 use crate::postgres::test_support::{ask, sqlstate_of};
 
 #[tokio::test]

@@ -1,3 +1,4 @@
+use crate::engine::{GenerationStore as _, ReadModelStore as _};
 use sqlx::{PgConnection, Row as _};
 
 use super::*;

@@ -1,6 +1,7 @@
 //! Tests of the storage of sealed data.
 
 use super::*;
+use crate::engine::{GenerationStore as _, ReadModelStore as _};
 use crate::postgres::test_support::run;
 
 /// Length of sealed data that the database could compress, in bytes.

@@ -4,15 +4,15 @@
 //! the existing keys. A keys file without an id next to a log that has one therefore belongs to another log, or is a
 //! copy from before they were bound.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::error_class::classify;
 use super::file::{File, begin, commit};
-use super::keys::{REGISTER, by_id, register_row};
+use super::keys::{self, REGISTER, register_row};
+use super::meta;
 use super::readers::ReadConnection;
-use super::statement::{SqliteStatement, run_all};
+use super::statement::run_all;
 use crate::clock;
 use crate::error::EngineError;
 use crate::keys::{KeyBinding, KeyMismatch, sealing_key};
@@ -23,25 +23,25 @@ const FINGERPRINT: &str = "master_key_fingerprint";
 /// Number of keys listed per page when a log is bound.
 const LISTED_AT_ONCE: i64 = 2000;
 
-/// Binding that a file stores.
+/// StoredBinding that a file stores.
 #[derive(Debug, Default)]
-struct Meta {
+struct StoredBinding {
     keys_id: Option<Vec<u8>>,
     fingerprint: Option<Vec<u8>>,
 }
 
-pub(super) async fn tie(
+pub(super) async fn bind_or_check(
     log: &File,
     keys: &File,
     fingerprint: &[u8],
-    tying: KeyBinding,
+    binding: KeyBinding,
 ) -> Result<Option<KeyMismatch>, EngineError> {
-    let in_log = meta(log).await?;
-    let in_keys = meta(keys).await?;
-    if let Some(misfit) = misfit(log, keys, (&in_log, &in_keys), fingerprint).await? {
-        return Ok(Some(misfit));
+    let in_log = stored_binding(log).await?;
+    let in_keys = stored_binding(keys).await?;
+    if let Some(mismatch) = key_mismatch(log, keys, (&in_log, &in_keys), fingerprint).await? {
+        return Ok(Some(mismatch));
     }
-    match tying {
+    match binding {
         KeyBinding::Bind if in_log.keys_id.is_none() => {
             bind(log, keys, in_keys, fingerprint).await?
         }
@@ -50,10 +50,10 @@ pub(super) async fn tie(
     Ok(None)
 }
 
-async fn misfit(
+async fn key_mismatch(
     log: &File,
     keys: &File,
-    (in_log, in_keys): (&Meta, &Meta),
+    (in_log, in_keys): (&StoredBinding, &StoredBinding),
     fingerprint: &[u8],
 ) -> Result<Option<KeyMismatch>, EngineError> {
     match (&in_log.keys_id, &in_keys.keys_id) {
@@ -61,8 +61,8 @@ async fn misfit(
         (Some(known), Some(there)) if known != there => return Ok(Some(KeyMismatch::OtherLog)),
         (Some(_), Some(_)) => {}
         (None, _) => {
-            if let Some(misfit) = untied(log, keys).await? {
-                return Ok(Some(misfit));
+            if let Some(mismatch) = unbound(log, keys).await? {
+                return Ok(Some(mismatch));
             }
         }
     }
@@ -74,7 +74,7 @@ async fn misfit(
 }
 
 /// Checks a log that is not bound to keys yet: a new log, or one of a release without the binding.
-async fn untied(log: &File, keys: &File) -> Result<Option<KeyMismatch>, EngineError> {
+async fn unbound(log: &File, keys: &File) -> Result<Option<KeyMismatch>, EngineError> {
     let mut reading = log.read_at_length().await?;
     let has_events = exists(&mut reading, "SELECT EXISTS (SELECT 1 FROM events)").await?;
     let sealed =
@@ -94,7 +94,7 @@ async fn untied(log: &File, keys: &File) -> Result<Option<KeyMismatch>, EngineEr
     let Some(key_id) = sealing_key(&sealed) else {
         return Ok(None);
     };
-    let found = by_id(keys, &[key_id]).await?;
+    let found = keys::keys_by_id(keys, &[key_id]).await?;
     Ok(found.is_empty().then_some(KeyMismatch::KeysMissing))
 }
 
@@ -106,49 +106,18 @@ async fn exists(
     found.try_get(0).map_err(classify)
 }
 
-async fn meta(file: &File) -> Result<Meta, EngineError> {
-    let mut reading = file.read().await?;
-    let keys_id = reading.fetch_optional(asking_for(KEYS_ID)).await?;
-    let fingerprint = reading.fetch_optional(asking_for(FINGERPRINT)).await?;
-    Ok(Meta {
-        keys_id: keys_id.as_ref().map(value).transpose()?,
-        fingerprint: fingerprint.as_ref().map(value).transpose()?,
+async fn stored_binding(file: &File) -> Result<StoredBinding, EngineError> {
+    Ok(StoredBinding {
+        keys_id: meta::get(file, KEYS_ID).await?,
+        fingerprint: meta::get(file, FINGERPRINT).await?,
     })
-}
-
-/// Checks whether the file's `meta` table has the name.
-pub(super) async fn is_in_meta(file: &File, name: &'static str) -> Result<bool, EngineError> {
-    let mut reading = file.read().await?;
-    Ok(reading.fetch_optional(asking_for(name)).await?.is_some())
-}
-
-fn asking_for(name: &'static str) -> SqliteStatement {
-    sqlx::query("SELECT value FROM meta WHERE name = ?1").bind(name)
-}
-
-fn value(row: &SqliteRow) -> Result<Vec<u8>, EngineError> {
-    row.try_get("value").map_err(classify)
-}
-
-async fn set(
-    connection: &mut SqliteConnection,
-    name: &'static str,
-    value: &[u8],
-) -> Result<(), EngineError> {
-    sqlx::query("INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
-        .bind(name)
-        .bind(value.to_vec())
-        .execute(connection)
-        .await
-        .map(drop)
-        .map_err(classify)
 }
 
 /// Binds the log to the keys. Two processes that start concurrently agree on the id that was stored first.
 async fn bind(
     log: &File,
     keys: &File,
-    in_keys: Meta,
+    in_keys: StoredBinding,
     fingerprint: &[u8],
 ) -> Result<(), EngineError> {
     let keys_id = match in_keys.keys_id {
@@ -166,19 +135,18 @@ async fn bind(
         let rows = REGISTER.statements(&listed, register_row);
         run_all(&mut transaction, rows).await?;
     }
-    set(&mut transaction, FINGERPRINT, fingerprint).await?;
-    set(&mut transaction, KEYS_ID, &keys_id).await?;
+    meta::insert(&mut transaction, FINGERPRINT, fingerprint).await?;
+    meta::insert(&mut transaction, KEYS_ID, &keys_id).await?;
     commit(transaction).await
 }
 
 async fn begin_keys(keys: &File, fingerprint: &[u8]) -> Result<Vec<u8>, EngineError> {
     let mut writing = keys.write().await?;
     let mut transaction = begin(&mut writing).await?;
-    set(&mut transaction, FINGERPRINT, fingerprint).await?;
+    meta::insert(&mut transaction, FINGERPRINT, fingerprint).await?;
     let fresh = clock::fresh_id();
-    set(&mut transaction, KEYS_ID, fresh.as_bytes()).await?;
-    let keys_id = asking_for(KEYS_ID).fetch_one(&mut *transaction).await;
-    let keys_id = value(&keys_id.map_err(classify)?)?;
+    meta::insert(&mut transaction, KEYS_ID, fresh.as_bytes()).await?;
+    let keys_id = meta::get_on(&mut transaction, KEYS_ID).await?;
     commit(transaction).await?;
     Ok(keys_id)
 }

@@ -1,17 +1,20 @@
-//! Stores the policy memory of subscriptions, with their checkpoints.
+//! Stores what subscriptions and relays keep: checkpoints, policy memory and rejected effects.
 
+use super::row_reader::{PgRowReader, to_bigint};
+use super::write_projection::bind_checkpoint;
+use super::{Postgres, Statement, error_class};
+use crate::engine::SubscriptionStore;
+use crate::error::EngineError;
+use crate::policy_memory::{MemoryBatch, MemoryEntry, RejectedEffect};
+use crate::read_model::Checkpoint;
+use crate::relay_checkpoint::RelayCheckpoint;
+use async_trait::async_trait;
 use roentgen_domain::ids::TenantId;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use crate::error::EngineError;
-use crate::policy_memory::{MemoryBatch, MemoryEntry, RejectedEffect};
-
-use super::pooled_call::PooledCall;
-use super::row_reader::{PgRowReader, to_bigint};
-use super::write_projection::bind_checkpoint;
-use super::{ANSWER_TIMEOUT, Postgres, Statement, error_class};
+const CHECKPOINT: &str = "SELECT position, hash FROM read.checkpoints WHERE projection = $1";
 
 const FIND: &str =
     "SELECT id, topic, tenant, key, value, due_at FROM read.policy_memory WHERE id = ANY($1)";
@@ -29,23 +32,44 @@ const REFUSE: &str = "INSERT INTO read.policy_refusals (position, effect, tenant
 const REFUSED: &str = "SELECT position, tenant, effect, reason FROM read.policy_refusals \
     ORDER BY position DESC LIMIT $1";
 
-impl Postgres {
-    pub(super) async fn memories_by_id(
-        &self,
-        ids: &[Uuid],
-    ) -> Result<Vec<MemoryEntry>, EngineError> {
+const RELAY: &str = "SELECT position, hash, stream_created, first_sequence, last_sequence \
+    FROM relays WHERE name = $1";
+
+const BEGIN_RELAY: &str = "INSERT INTO relays (name, position, hash, stream_created, first_sequence, last_sequence) \
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING";
+
+const MOVE_RELAY: &str = "UPDATE relays \
+    SET position = $2, hash = $3, stream_created = $4, first_sequence = $5, last_sequence = $6 \
+    WHERE name = $1 AND position = $7 AND hash = $8 AND stream_created = $9 AND last_sequence = $10";
+
+#[async_trait]
+impl SubscriptionStore for Postgres {
+    async fn checkpoint(&self, subscription: &str) -> Result<Checkpoint, EngineError> {
+        let found = self.fetch(sqlx::query(CHECKPOINT).bind(subscription), |row| {
+            let columns = PgRowReader::new(row);
+            Ok(Checkpoint {
+                position: columns.count(0, "position")?,
+                hash: columns.digest(1, "hash")?,
+            })
+        });
+        Ok(found.await?.pop().unwrap_or(Checkpoint::START))
+    }
+
+    async fn policy_memory(&self, ids: &[Uuid]) -> Result<Vec<MemoryEntry>, EngineError> {
         self.fetch(sqlx::query(FIND).bind(ids), memory).await
     }
 
-    pub(super) async fn first_timers(&self, limit: u32) -> Result<Vec<MemoryEntry>, EngineError> {
+    async fn due_timers(&self, limit: u32) -> Result<Vec<MemoryEntry>, EngineError> {
         self.fetch(sqlx::query(DUE).bind(i64::from(limit)), memory)
             .await
     }
 
-    pub(super) async fn last_refused(
-        &self,
-        limit: u32,
-    ) -> Result<Vec<RejectedEffect>, EngineError> {
+    async fn write_policy_memory(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
+        self.with_projector(async |connection| write(connection, batch).await)
+            .await
+    }
+
+    async fn rejected_effects(&self, limit: u32) -> Result<Vec<RejectedEffect>, EngineError> {
         self.fetch(sqlx::query(REFUSED).bind(i64::from(limit)), |row| {
             let columns = PgRowReader::new(row);
             Ok(RejectedEffect {
@@ -58,11 +82,41 @@ impl Postgres {
         .await
     }
 
-    pub(super) async fn write_memory(&self, batch: &MemoryBatch<'_>) -> Result<bool, EngineError> {
-        let mut connection = PooledCall::acquire(&self.projectors).await?;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, write(&mut connection, batch)).await;
-        let answer = connection.complete(answer);
-        answer.unwrap_or_else(|| Err(EngineError::ConnectionLost(error_class::timed_out())))
+    async fn relay_checkpoint(&self, name: &str) -> Result<Option<RelayCheckpoint>, EngineError> {
+        let found = self.fetch(sqlx::query(RELAY).bind(name), |row| {
+            let columns = PgRowReader::new(row);
+            Ok(RelayCheckpoint {
+                position: columns.count(0, "position")?,
+                hash: columns.digest(1, "hash")?,
+                stream_created_ns: columns.bigint(2, "stream_created")?,
+                first_sequence: columns.count(3, "first_sequence")?,
+                last_sequence: columns.count(4, "last_sequence")?,
+            })
+        });
+        Ok(found.await?.pop())
+    }
+
+    async fn advance_relay(
+        &self,
+        name: &str,
+        from: Option<&RelayCheckpoint>,
+        to: &RelayCheckpoint,
+    ) -> Result<bool, EngineError> {
+        let mut statement = sqlx::query(from.map_or(BEGIN_RELAY, |_| MOVE_RELAY))
+            .bind(name)
+            .bind(to_bigint(to.position))
+            .bind(to.hash.as_slice())
+            .bind(to.stream_created_ns)
+            .bind(to_bigint(to.first_sequence))
+            .bind(to_bigint(to.last_sequence));
+        if let Some(from) = from {
+            statement = statement
+                .bind(to_bigint(from.position))
+                .bind(from.hash.as_slice())
+                .bind(from.stream_created_ns)
+                .bind(to_bigint(from.last_sequence));
+        }
+        Ok(self.execute(statement).await? == 1)
     }
 }
 
@@ -76,7 +130,7 @@ async fn write(
         .begin()
         .await
         .map_err(error_class::classify_read)?;
-    let moved = sqlx::query(include_str!("queries/checkpoints_move.sql"));
+    let moved = sqlx::query(include_str!("queries/advance_checkpoint.sql"));
     let moved = bind_checkpoint(moved, (batch.subscription, &batch.from, &batch.to))
         .execute(&mut *transaction)
         .await;

@@ -1,6 +1,7 @@
 //! Tests of the backfill: rows written by `COPY`.
 
 use super::*;
+use crate::engine::{GenerationStore as _, ReadModelStore as _};
 use crate::reads::Scope;
 
 /// Creates a generation that is being built, and returns a batch that adds rows to it.

@@ -1,6 +1,6 @@
 //! Check that log, keys and master key belong together.
 
-use crate::engine::Engine;
+use crate::engine::KeyStore;
 use crate::error::EngineError;
 
 /// Number of the latest entries of the log's key register that are checked at startup. It is bounded, so that startup
@@ -59,17 +59,17 @@ pub enum KeyBinding {
 /// # Errors
 ///
 /// [`EngineError`] if the database fails.
-pub async fn misfit(
-    engine: &dyn Engine,
+pub async fn key_mismatch(
+    store: &dyn KeyStore,
     fingerprint: &[u8],
-    tying: KeyBinding,
+    binding: KeyBinding,
 ) -> Result<Option<KeyMismatch>, EngineError> {
-    if let Some(misfit) = engine.tie_keys(fingerprint, tying).await? {
-        return Ok(Some(misfit));
+    if let Some(mismatch) = store.bind_keys(fingerprint, binding).await? {
+        return Ok(Some(mismatch));
     }
-    let latest = engine.last_registered_keys(LOOKED_FOR).await?;
+    let latest = store.last_registered_keys(LOOKED_FOR).await?;
     let ids: Vec<_> = latest.iter().map(|entry| entry.key_id).collect();
-    let found = engine.keys_by_id(&ids).await?;
+    let found = store.keys_by_id(&ids).await?;
     let is_found = |id: &&uuid::Uuid| found.iter().any(|key| key.key_id() == **id);
     let missing = ids.iter().filter(|id| !is_found(id)).count();
     Ok((missing > 0).then_some(KeyMismatch::KeysOlder {
