@@ -16,7 +16,8 @@ use roentgen_store::fair::{FairShare, Limits, Share, ShareOwner};
 use roentgen_store::keys::{KeyError, MasterKey};
 use roentgen_store::lease::{LEADER, Leases};
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::projector::{self, ParkedStreams, Projection, ProjectionProgress, Projector};
+use roentgen_store::projection::{self, Projection};
+use roentgen_store::projector::{ParkedStreams, ProjectionProgress, Projector};
 use roentgen_store::reads::Reads;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -167,7 +168,7 @@ impl App {
         let store = Store::start(Arc::clone(&engine), master, tasks).await?;
         let projections = followers.projections;
         let tail = Arc::clone(&store.tail);
-        let names = projector::leases(&projections).into_iter();
+        let names = projection::leases(&projections).into_iter();
         let names = names.chain([LEADER.to_owned()]);
         let leases = Leases::start(engine.clone(), "", names, tasks);
         let leadership = leases.leadership(LEADER);

@@ -23,7 +23,7 @@ use clap::{Args, ValueEnum as _};
 use roentgen_relay as relay;
 use roentgen_store::database::DatabaseUrl;
 use roentgen_store::keys::MasterKey;
-use roentgen_store::projector::Projection;
+use roentgen_store::projection::Projection;
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 

@@ -20,7 +20,8 @@ use roentgen_store::database::{self, Store};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lease::Leases;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::projector::{self, ProjectionProgress, Projector};
+use roentgen_store::projection::{self};
+use roentgen_store::projector::{ProjectionProgress, Projector};
 use roentgen_tests::EngineKind;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
@@ -146,7 +147,7 @@ impl BenchNode {
         let store = Store::start(Arc::clone(&engine), master, &tasks).await?;
         let tail = Arc::clone(&store.tail);
         let all = roentgen_projections::all();
-        let names = projector::leases(&all);
+        let names = projection::leases(&all);
         let leases = Leases::start(engine.clone(), "", names, &tasks);
         let progress = Projector::start(engine, tail, all, leases, &tasks).await?;
         let executor = Executor::new(store.clone());

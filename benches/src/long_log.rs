@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use roentgen_store::generation::GenerationState;
-use roentgen_store::projector::RebuildService;
+use roentgen_store::rebuild::RebuildService;
 use tokio::time::{Instant, interval, sleep};
 
 use crate::catch_up::forget;

@@ -11,7 +11,7 @@ use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::codec;
 use roentgen_store::keys::SealedPhi;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::projector::{MultiFoldResult, MultiRowProjection, Projection, ProjectionKind};
+use roentgen_store::projection::{MultiFoldResult, MultiRowProjection, Projection, ProjectionKind};
 use roentgen_store::read_model::{Column, ColumnKind, Index, ListQuery, ReadModel, Row, Value};
 use uuid::Uuid;
 

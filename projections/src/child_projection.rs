@@ -8,7 +8,7 @@ use std::sync::Arc;
 use roentgen_domain::Versioned;
 use roentgen_domain::growth::Size;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::projector::{MultiFoldResult, MultiRowProjection, Projection, ProjectionKind};
+use roentgen_store::projection::{MultiFoldResult, MultiRowProjection, Projection, ProjectionKind};
 use roentgen_store::read_model::{ReadModel, Row, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -28,7 +28,7 @@ pub mod worklist_items;
 
 use std::sync::Arc;
 
-use roentgen_store::projector::Projection;
+use roentgen_store::projection::Projection;
 
 use child_projection::ChildProjection;
 use resource_projection::ResourceProjection;

@@ -9,7 +9,7 @@ use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::codec;
 use roentgen_store::keys::SealedPhi;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::projector::{FoldResult, Projection, ProjectionKind, SingleRowProjection};
+use roentgen_store::projection::{FoldResult, Projection, ProjectionKind, SingleRowProjection};
 use roentgen_store::read_model::{ReadModel, Row, Value};
 use serde::Serialize;
 

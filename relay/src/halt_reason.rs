@@ -1,7 +1,7 @@
 //! Reasons to halt the relay: the stream or the log is not in the state that the relay left, so that publishing would
 //! leave a gap, repeat events, or mix them with foreign messages.
 
-use roentgen_store::projector::CheckpointAhead;
+use roentgen_store::checkpoint::CheckpointAhead;
 
 /// Condition that halts the relay.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

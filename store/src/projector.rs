@@ -1,26 +1,14 @@
 //! The projector: one reader, and one transaction per batch, for all live read models that this node projects.
 //!
-//! A projection is a pure function from the events of one stream to the row or rows of the stream. Each table has its
-//! own checkpoint and lease. Usually one node holds all leases, and its projector advances the tables together; the
+//! Each table has its own checkpoint and lease. Usually one node holds all leases, and its projector advances the tables together; the
 //! other nodes follow the checkpoints. The projector takes events from this node's appender in memory and reads the
 //! database only for gaps. A stream that cannot be folded, or whose rows cannot be written, is parked, and the other
 //! streams continue. A parked stream is folded again from its first event when an operator retries it
-//! ([`ParkedStreams`]). A rebuild fills a new generation in parallel with the live one ([`RebuildService`]).
+//! ([`ParkedStreams`]). A rebuild fills a new generation in parallel with the live one ([`crate::rebuild`]).
 
-mod batch;
-mod begun;
-mod blame;
-mod checkpoint;
-mod deep;
 mod isolate;
-mod live_tables;
 mod parked_streams;
 mod progress;
-mod projection;
-mod rebuild;
-mod stream_fold;
-mod touched;
-mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,38 +18,29 @@ use roentgen_domain::ids::StreamId;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use checkpoint::{CheckpointAhead, checkpoint_mismatch};
-pub(crate) use checkpoint::{checkpoint_after_page, checkpoint_at};
-pub use deep::{ComparedModel, Comparison, compare};
 pub use parked_streams::{ParkedStreams, ProjectionStatus, ReadModelStatus, RetryOutcome};
 pub use progress::ProjectionProgress;
-pub use projection::{
-    FoldResult, MultiFoldResult, MultiRowProjection, Projection, ProjectionKind,
-    SingleRowProjection,
-};
-pub use rebuild::{DropOutcome, RebuildService};
 
-use batch::ProjectedTable;
-use touched::RowSource;
-
+use crate::checkpoint::checkpoint_at;
 use crate::engine::Engine;
 use crate::error::{EngineError, error_chain};
 use crate::lease::Leases;
 use crate::lifecycle::BackgroundTasks;
 use crate::log::{LogFilter, StoredEvent};
+use crate::projection::batch::{self, FoldedBatch, ProjectedTable, Rows, min_checkpoint};
+use crate::projection::existing_rows::RowSource;
+use crate::projection::{
+    BATCH_BYTES, BATCH_CATCH_UP, ERROR_BACKOFF, POLL_IDLE, Projection, live_tables,
+};
 use crate::read_model::{Checkpoint, ProjectionBatch};
+use crate::rebuild::RebuildWorker;
 use crate::recent_events::RecentEvents;
 
-/// Maximum number of events in one transaction: from memory, and from the database.
+/// Maximum number of events from memory in one transaction.
 const BATCH_LIVE: usize = 1000;
-const BATCH_CATCH_UP: u32 = 4000;
-/// Maximum bytes of payload and sealed PHI in one transaction. One event can produce a thousand rows.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How often the leader polls for events of other nodes, and how often followers poll the checkpoint while a read
 /// waits.
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
-const POLL_IDLE: Duration = Duration::from_secs(1);
-const ERROR_BACKOFF: Duration = Duration::from_millis(250);
 /// How long this node's new events are batched while no read on this node waits for them. A batch of 1 event costs
 /// nearly as much as a batch of 100.
 const BATCH_DELAY: Duration = Duration::from_millis(5);
@@ -70,7 +49,7 @@ const BATCH_DELAY: Duration = Duration::from_millis(5);
 struct FoldedBatchReady {
     to: Checkpoint,
     events: usize,
-    folded: batch::FoldedBatch,
+    folded: FoldedBatch,
     /// Events after the batch that were already read.
     rest: Vec<Arc<StoredEvent>>,
 }
@@ -87,14 +66,6 @@ pub struct Projector {
     /// Signals that a generation became live.
     joined: watch::Receiver<()>,
     stop: CancellationToken,
-}
-
-/// Returns the names of the leases of these projections: one per schema.
-pub fn leases(projections: &[Arc<dyn Projection>]) -> Vec<String> {
-    projections
-        .iter()
-        .map(|projection| projection.model().schema_name())
-        .collect()
 }
 
 impl Projector {
@@ -119,7 +90,7 @@ impl Projector {
         progress.refuse(live_tables::mismatch(&*engine, &members).await?);
         let turn = Arc::default();
         let (joins, joined) = watch::channel(());
-        let builder = rebuild::RebuildWorker {
+        let builder = RebuildWorker {
             engine: Arc::clone(&engine),
             projections: projections.clone(),
             turn: Arc::clone(&turn),
@@ -248,7 +219,7 @@ impl Projector {
             };
             let found = folded.parked.iter();
             parked.extend(found.map(|parked| (parked.model.clone(), parked.stream_id)));
-            let batch = to_projection_batch(&mut members, to, folded);
+            let batch = folded.into_projection_batch(&mut members, to);
             position = to.position;
             let writing = async {
                 let moved = self.write(&batch).await?;
@@ -288,7 +259,7 @@ impl Projector {
         members: &[ProjectedTable],
         parked: &HashSet<(String, StreamId)>,
         mut events: Vec<Arc<StoredEvent>>,
-        unwritten: &batch::Rows,
+        unwritten: &Rows,
     ) -> Result<Option<FoldedBatchReady>, EngineError> {
         let mut rest = batch::split_off_excess(&mut events, BATCH_BYTES);
         let known = RowSource {
@@ -382,35 +353,5 @@ impl Projector {
         } else {
             self.stored_after(position).await
         }
-    }
-}
-
-/// Returns the lowest checkpoint of the tables.
-fn min_checkpoint(members: &[ProjectedTable]) -> Checkpoint {
-    let checkpoints = members.iter().map(|table| table.checkpoint);
-    let lowest = checkpoints.min_by_key(|checkpoint| checkpoint.position);
-    lowest.unwrap_or(Checkpoint::START)
-}
-
-/// Builds the batch that advances the tables behind `to`, and sets their checkpoints in `members` to `to`.
-fn to_projection_batch(
-    members: &mut [ProjectedTable],
-    to: Checkpoint,
-    folded: batch::FoldedBatch,
-) -> ProjectionBatch {
-    let mut from = Vec::with_capacity(members.len());
-    for table in members {
-        if table.checkpoint.position < to.position {
-            from.push((table.table, table.checkpoint));
-            table.checkpoint = to;
-        }
-    }
-    ProjectionBatch {
-        from,
-        to,
-        rows: folded.rows,
-        parked: folded.parked,
-        left_out: folded.left_out,
-        filling: false,
     }
 }

@@ -12,13 +12,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::checkpoint::{
+    CheckpointAhead, checkpoint_after_page, checkpoint_at, checkpoint_mismatch,
+};
 use crate::engine::SubscriptionStore;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
 use crate::policy_memory::{MemoryBatch, MemoryEntry, MemoryKey, RejectedEffect};
-use crate::projector::{
-    CheckpointAhead, checkpoint_after_page, checkpoint_at, checkpoint_mismatch,
-};
 use crate::read_model::Checkpoint;
 use crate::recent_events::RecentEvents;
 

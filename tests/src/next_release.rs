@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use roentgen_store::log::StoredEvent;
-use roentgen_store::projector::{
+use roentgen_store::projection::{
     FoldResult, MultiFoldResult, MultiRowProjection, Projection, ProjectionKind,
     SingleRowProjection,
 };

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use roentgen_commands::policies::POLICIES;
 use roentgen_relay::RELAY;
+use roentgen_store::checkpoint::checkpoint_mismatch;
 use roentgen_store::engine::{Engine, SubscriptionStore};
 use roentgen_store::generation::{Generation, GenerationState};
-use roentgen_store::projector::{ParkedStreams, Projection, ReadModelStatus, checkpoint_mismatch};
+use roentgen_store::projection::Projection;
+use roentgen_store::projector::{ParkedStreams, ReadModelStatus};
 use roentgen_store::read_model::Checkpoint;
 
 const REJECTED_SHOWN: u32 = 20;

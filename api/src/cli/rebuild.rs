@@ -11,7 +11,9 @@ use roentgen_store::engine::Engine;
 use roentgen_store::generation::{Generation, GenerationState};
 use roentgen_store::lease::Leases;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::projector::{self, DropOutcome, Projection, Projector, RebuildService};
+use roentgen_store::projection::{self, Projection};
+use roentgen_store::projector::Projector;
+use roentgen_store::rebuild::{DropOutcome, RebuildService};
 use roentgen_store::recent_events::RecentEvents;
 
 use super::progress_line::ProgressLine;
@@ -109,7 +111,7 @@ async fn build(
         asked.extend(rebuilding.request(name).await?);
     }
     let tail = Arc::new(RecentEvents::default());
-    let leases = Leases::start(engine.clone(), "", projector::leases(&projections), tasks);
+    let leases = Leases::start(engine.clone(), "", projection::leases(&projections), tasks);
     Projector::start(Arc::clone(&engine), tail, projections, leases, tasks).await?;
     let built = async {
         let mut code = ExitCode::SUCCESS;

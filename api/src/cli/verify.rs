@@ -14,7 +14,8 @@ use roentgen_store::engine::{Engine, KeyStore, LogArchive};
 use roentgen_store::keys::{KeyBinding, KeyMismatch, MasterKey, key_mismatch};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::Head;
-use roentgen_store::projector::{ComparedModel, Comparison, Projection, compare};
+use roentgen_store::projection::Projection;
+use roentgen_store::rebuild::{ComparedModel, Comparison, compare};
 use tokio::sync::mpsc;
 
 use super::archive::{file, head_of};

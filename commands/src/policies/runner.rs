@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use roentgen_store::checkpoint::CheckpointAhead;
 use roentgen_store::clock;
 use roentgen_store::error::{EngineError, error_chain};
 use roentgen_store::lease::Leadership;
@@ -12,7 +13,6 @@ use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::pace::YieldPacer;
 use roentgen_store::policy_memory::RejectedEffect;
-use roentgen_store::projector::CheckpointAhead;
 use roentgen_store::subscription::Subscription;
 use tokio::sync::watch;
 use tokio::time::Instant;

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
 
-use super::batch::ProjectedTable;
-use super::blame::{FailureScope, reason};
-use super::{FoldedBatchReady, Projector, live_tables, min_checkpoint, to_projection_batch};
+use super::{FoldedBatchReady, Projector};
 use crate::error::EngineError;
 use crate::lease::Leases;
 use crate::log::StoredEvent;
+use crate::projection::batch::{ProjectedTable, min_checkpoint};
+use crate::projection::failure_scope::{FailureScope, reason};
+use crate::projection::live_tables;
 use crate::read_model::ParkedStream;
 
 type Events = [Arc<StoredEvent>];
@@ -116,7 +117,7 @@ impl BatchBisection<'_> {
 
     async fn settle(&mut self, ready: FoldedBatchReady) -> Result<WriteAttempt, EngineError> {
         let mut members = self.members.clone();
-        let batch = to_projection_batch(&mut members, ready.to, ready.folded);
+        let batch = ready.folded.into_projection_batch(&mut members, ready.to);
         if !self.projector.write(&batch).await? {
             return Ok(WriteAttempt::Lost);
         }

@@ -6,12 +6,12 @@ use roentgen_domain::Timestamp;
 use roentgen_domain::ids::StreamId;
 use tokio::sync::Mutex;
 
-use super::Projection;
-use super::blame::{FailureScope, reason};
-use super::stream_fold::StreamFold;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::{Generation, GenerationState};
+use crate::projection::Projection;
+use crate::projection::failure_scope::{FailureScope, reason};
+use crate::projection::stream_fold::StreamFold;
 use crate::read_model::{Checkpoint, ParkedRetry, ParkedStream, ReadModel, RetryEnd, Row, Table};
 use crate::reads::Scope;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::checkpoint::CheckpointAhead;
+use crate::checkpoint::CheckpointAhead;
 
 /// Progress of the read models, for readers that wait for a position.
 #[derive(Debug, Clone)]

@@ -6,9 +6,9 @@ use roentgen_domain::ids::StreamId;
 use roentgen_store::engine::Engine;
 use roentgen_store::error::EngineError;
 use roentgen_store::generation::{Generation, GenerationState, NewGeneration};
-use roentgen_store::projector::{DropOutcome, RebuildService};
 use roentgen_store::read_model::{Checkpoint, ProjectionBatch, Table};
 use roentgen_store::reads::Scope;
+use roentgen_store::rebuild::{DropOutcome, RebuildService};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 

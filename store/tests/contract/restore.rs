@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use roentgen_store::checkpoint::{CheckpointAhead, checkpoint_mismatch};
 use roentgen_store::error::StoreError;
-use roentgen_store::projector::{CheckpointAhead, checkpoint_mismatch};
 use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::builders::{claim, key, key_of, patient, stream, tenant, to};

@@ -8,12 +8,13 @@ use roentgen_store::engine::Engine;
 use roentgen_store::generation::GenerationState;
 use roentgen_store::lease::{Leadership, Leases};
 use roentgen_store::log::{NewEvent, StoredEvent};
-use roentgen_store::projector::{
-    self, FoldResult, Projection, ProjectionKind, ProjectionProgress, Projector, RebuildService,
-    SingleRowProjection,
+use roentgen_store::projection::{
+    self, FoldResult, Projection, ProjectionKind, SingleRowProjection,
 };
+use roentgen_store::projector::{ProjectionProgress, Projector};
 use roentgen_store::read_model::{Checkpoint, Column, ColumnKind, Index, ReadModel, Row, Value};
 use roentgen_store::reads::Scope;
+use roentgen_store::rebuild::RebuildService;
 use uuid::Uuid;
 
 use crate::builders::STREAM_TYPE;
@@ -166,7 +167,7 @@ pub(crate) async fn project_as(
 ) -> (RebuildService, ProjectionProgress, Leadership) {
     let projections = vec![Arc::new(tally) as Arc<dyn Projection>];
     let engine = Arc::clone(&node.engine);
-    let names = projector::leases(&projections);
+    let names = projection::leases(&projections);
     let leases = Leases::start(engine.clone(), scope, names, &node.tasks);
     let leadership = leases.leadership(&projections[0].model().schema_name());
     let rebuilding = RebuildService::new(Arc::clone(&engine), projections.clone());

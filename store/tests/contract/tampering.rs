@@ -3,9 +3,9 @@
 use roentgen_domain::ids::StreamId;
 use roentgen_store::chain::{Digest, hex, link};
 use roentgen_store::chain_verification::{ChainBreak, Verification, verify};
+use roentgen_store::checkpoint::checkpoint_mismatch;
 use roentgen_store::engine::Engine;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::projector::checkpoint_mismatch;
 use roentgen_store::read_model::Checkpoint;
 
 use crate::builders::{stream, to};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use roentgen_projections::all;
-use roentgen_store::projector::ProjectionKind;
+use roentgen_store::projection::ProjectionKind;
 use roentgen_tests::{
     DbFile, EngineKind, RawDatabase, Server, TestClient, TestDatabase, TestResponse, poll,
 };

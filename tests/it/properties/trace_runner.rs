@@ -18,7 +18,8 @@ use roentgen_store::lease::Leases;
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::loader::{self, AsOf};
 use roentgen_store::log::LogFilter;
-use roentgen_store::projector::{self, Projector};
+use roentgen_store::projection::{self};
+use roentgen_store::projector::Projector;
 use roentgen_store::reads::Reads;
 use roentgen_tests::{EngineKind, TestDatabase};
 use uuid::Uuid;
@@ -47,7 +48,7 @@ impl TraceRunner {
         let tasks = BackgroundTasks::new();
         let one = Store::start(Arc::clone(&log), master.clone(), &tasks).await?;
         let other = Store::start(Arc::clone(&log), master, &tasks).await?;
-        let names = projector::leases(&all());
+        let names = projection::leases(&all());
         let leases = Leases::start(log.clone(), "", names, &tasks);
         let tail = Arc::clone(&one.tail);
         Projector::start(Arc::clone(&log), tail, all(), leases, &tasks).await?;

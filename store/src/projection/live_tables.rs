@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Projection;
 use super::batch::ProjectedTable;
-use super::checkpoint::{CheckpointAhead, checkpoint_mismatch};
+use crate::checkpoint::{CheckpointAhead, checkpoint_mismatch};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::{Generation, GenerationState, NewGeneration};
@@ -15,7 +15,7 @@ const BACKFILL_THRESHOLD: u64 = 100_000;
 
 /// Creates a generation for each projection whose schema has none. If no generation exists and the log is short, all
 /// start at the first event and are live immediately; otherwise each is backfilled first.
-pub(super) async fn create_missing_generations(
+pub(crate) async fn create_missing_generations(
     engine: &dyn Engine,
     projections: &[Arc<dyn Projection>],
 ) -> Result<(), EngineError> {
@@ -54,7 +54,7 @@ pub(super) async fn create_missing_generations(
 }
 
 /// Returns the live generations of the projections' schemas; from now on this process reads them.
-pub(super) async fn load_live_tables(
+pub(crate) async fn load_live_tables(
     engine: &dyn Engine,
     projections: &[Arc<dyn Projection>],
 ) -> Result<Vec<ProjectedTable>, EngineError> {
@@ -68,7 +68,7 @@ pub(super) async fn load_live_tables(
 }
 
 /// Returns the first checkpoint that is ahead of the log, if any.
-pub(super) async fn mismatch(
+pub(crate) async fn mismatch(
     engine: &dyn Engine,
     members: &[ProjectedTable],
 ) -> Result<Option<CheckpointAhead>, EngineError> {
@@ -103,7 +103,7 @@ fn member(projection: &Arc<dyn Projection>, generations: &[Generation]) -> Optio
 }
 
 /// Returns the table of a generation of this schema.
-pub(super) const fn table(model: &'static ReadModel, of: &Generation) -> Table {
+pub(crate) const fn table(model: &'static ReadModel, of: &Generation) -> Table {
     Table {
         model,
         generation: of.generation,

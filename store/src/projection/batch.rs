@@ -5,40 +5,72 @@ use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
 
+use super::existing_rows::{ExistingRows, RowSource, progress_of};
 use super::stream_fold::StreamFold;
-use super::touched::{ExistingRows, RowSource, progress_of};
 use super::{FoldResult, MultiRowProjection, Projection, ProjectionKind, SingleRowProjection};
 use crate::error::EngineError;
 use crate::log::StoredEvent;
-use crate::read_model::{Checkpoint, ParkedStream, Row, Table};
+use crate::read_model::{Checkpoint, ParkedStream, ProjectionBatch, Row, Table};
 
 /// Rows to write, streams to park, and parked streams that were left out.
 #[derive(Default)]
-pub(super) struct FoldedBatch {
-    pub(super) rows: Vec<(Table, Vec<Row>)>,
-    pub(super) parked: Vec<ParkedStream>,
-    pub(super) left_out: Vec<(String, StreamId)>,
+pub(crate) struct FoldedBatch {
+    pub(crate) rows: Vec<(Table, Vec<Row>)>,
+    pub(crate) parked: Vec<ParkedStream>,
+    pub(crate) left_out: Vec<(String, StreamId)>,
+}
+
+impl FoldedBatch {
+    /// Builds the batch that advances the tables behind `to`, and sets their checkpoints in `members` to `to`.
+    pub(crate) fn into_projection_batch(
+        self,
+        members: &mut [ProjectedTable],
+        to: Checkpoint,
+    ) -> ProjectionBatch {
+        let mut from = Vec::with_capacity(members.len());
+        for table in members {
+            if table.checkpoint.position < to.position {
+                from.push((table.table, table.checkpoint));
+                table.checkpoint = to;
+            }
+        }
+        ProjectionBatch {
+            from,
+            to,
+            rows: self.rows,
+            parked: self.parked,
+            left_out: self.left_out,
+            filling: false,
+        }
+    }
 }
 
 /// Rows grouped by table.
-pub(super) type Rows = [(Table, Vec<Row>)];
+pub(crate) type Rows = [(Table, Vec<Row>)];
 
 /// Table that this node projects, with its checkpoint.
 #[derive(Debug, Clone)]
-pub(super) struct ProjectedTable {
-    pub(super) projection: Arc<dyn Projection>,
-    pub(super) table: Table,
-    pub(super) checkpoint: Checkpoint,
+pub(crate) struct ProjectedTable {
+    pub(crate) projection: Arc<dyn Projection>,
+    pub(crate) table: Table,
+    pub(crate) checkpoint: Checkpoint,
+}
+
+/// Returns the lowest checkpoint of the tables.
+pub(crate) fn min_checkpoint(members: &[ProjectedTable]) -> Checkpoint {
+    let checkpoints = members.iter().map(|table| table.checkpoint);
+    let lowest = checkpoints.min_by_key(|checkpoint| checkpoint.position);
+    lowest.unwrap_or(Checkpoint::START)
 }
 
 /// Number of streams folded between two yields to other tasks.
 const STREAMS_PER_YIELD: usize = 32;
 
 /// Events grouped by stream, each stream's in order.
-pub(super) type Streams = Vec<(StreamId, Vec<Arc<StoredEvent>>)>;
+pub(crate) type Streams = Vec<(StreamId, Vec<Arc<StoredEvent>>)>;
 
 /// Splits off the events beyond `bytes` bytes of payload and sealed data. The first event always stays.
-pub(super) fn split_off_excess(
+pub(crate) fn split_off_excess(
     events: &mut Vec<Arc<StoredEvent>>,
     bytes: usize,
 ) -> Vec<Arc<StoredEvent>> {
@@ -55,7 +87,7 @@ pub(super) fn split_off_excess(
 /// Loads the touched rows of each table in one query and folds the events in memory. If the rows are too large
 /// together, folds only the first events. Returns the number of events folded. A table with a later checkpoint skips
 /// the events that it has already applied.
-pub(super) async fn fold(
+pub(crate) async fn fold(
     known: RowSource<'_>,
     members: &[ProjectedTable],
     parked: &HashSet<(String, StreamId)>,
@@ -109,7 +141,7 @@ fn streams_of(
 
 /// Number of passes in which a whole stream is folded.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum FoldMode {
+pub(crate) enum FoldMode {
     Whole,
     /// Two passes, as a projector rarely sees a stream in one pass: continuing a row must give the same result as
     /// folding all its events.
@@ -127,7 +159,7 @@ impl FoldMode {
 }
 
 /// Folds streams from their first events into tables that have no rows of them.
-pub(super) async fn fold_whole(
+pub(crate) async fn fold_whole(
     projection: &dyn Projection,
     table: Table,
     streams: Streams,
@@ -242,7 +274,7 @@ fn skip_folded<'a>(
 }
 
 /// Returns the row that stores how far a stream is folded.
-pub(super) fn progress_row(last: &StoredEvent) -> Row {
+pub(crate) fn progress_row(last: &StoredEvent) -> Row {
     let id = last.stream_id.as_uuid();
     Row {
         id,

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
 
-use super::batch::Streams;
-use super::{BATCH_BYTES, checkpoint_at};
+use crate::checkpoint::checkpoint_at;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
+use crate::projection::BATCH_BYTES;
+use crate::projection::batch::Streams;
 use crate::read_model::Checkpoint;
 
 /// Maximum number of streams per statement. Statements have a timeout, and on a cold cache each stream may be a disk

@@ -14,7 +14,7 @@ use crate::log::StoredEvent;
 use crate::read_model::{Row, Table};
 
 /// Rows folded from a stream so far.
-pub(super) enum StreamFold<'a> {
+pub(crate) enum StreamFold<'a> {
     Row {
         table: Table,
         projection: &'a dyn SingleRowProjection,
@@ -29,7 +29,7 @@ pub(super) enum StreamFold<'a> {
 }
 
 impl<'a> StreamFold<'a> {
-    pub(super) fn new(projection: &'a dyn Projection, table: Table) -> Self {
+    pub(crate) fn new(projection: &'a dyn Projection, table: Table) -> Self {
         match projection.kind() {
             ProjectionKind::SingleRow(projection) => Self::Row {
                 table,
@@ -46,7 +46,7 @@ impl<'a> StreamFold<'a> {
     }
 
     /// Folds the next events. Returns the position of the first event that could not be folded, and the reason.
-    pub(super) fn apply(&mut self, events: &[Arc<StoredEvent>]) -> Option<(u64, String)> {
+    pub(crate) fn apply(&mut self, events: &[Arc<StoredEvent>]) -> Option<(u64, String)> {
         match self {
             Self::Row {
                 projection, row, ..
@@ -77,7 +77,7 @@ impl<'a> StreamFold<'a> {
     }
 
     /// Returns the rows in the order of [`Projection::tables`].
-    pub(super) fn into_rows(self) -> Vec<(Table, Vec<Row>)> {
+    pub(crate) fn into_rows(self) -> Vec<(Table, Vec<Row>)> {
         match self {
             Self::Row { table, row, .. } => vec![(table, row.into_iter().collect())],
             Self::Rows {

@@ -5,18 +5,17 @@ use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
 
+use super::stream_scan::{StreamChunk, StreamScanner};
+use crate::checkpoint::{checkpoint_after_page, checkpoint_at};
 use crate::engine::{Engine, MAX_POSITIONS_PER_PAGE};
 use crate::error::EngineError;
 use crate::generation::Generation;
 use crate::lifecycle::BackgroundTasks;
 use crate::log::LogFilter;
-use crate::projector::batch::{self, FoldMode, FoldedBatch, ProjectedTable};
-use crate::projector::begun::{StreamChunk, StreamScanner};
-use crate::projector::live_tables::table;
-use crate::projector::touched::RowSource;
-use crate::projector::{
-    BATCH_BYTES, BATCH_CATCH_UP, Projection, checkpoint_after_page, checkpoint_at,
-};
+use crate::projection::batch::{self, FoldMode, FoldedBatch, ProjectedTable};
+use crate::projection::existing_rows::RowSource;
+use crate::projection::live_tables::table;
+use crate::projection::{BATCH_BYTES, BATCH_CATCH_UP, Projection};
 use crate::read_model::{Checkpoint, ProjectionBatch};
 
 /// Generation being built.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use roentgen_domain::ids::StreamId;
 use uuid::Uuid;
 
-use super::batch::{FoldMode, FoldedBatch, ProjectedTable, fold_whole};
-use super::begun::{StreamChunk, StreamScanner};
+use super::stream_scan::{StreamChunk, StreamScanner};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::GenerationState;
+use crate::projection::batch::{FoldMode, FoldedBatch, ProjectedTable, fold_whole};
 use crate::read_model::{ParkedStream, Row, Table};
 use crate::reads::Scope;
 

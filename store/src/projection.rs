@@ -1,13 +1,29 @@
-//! Defines how streams are folded into rows.
+//! How streams are folded into rows. A projection is a pure function from the events of one stream to its row or rows.
+
+pub(crate) mod batch;
+pub(crate) mod existing_rows;
+pub(crate) mod failure_scope;
+pub(crate) mod live_tables;
+pub(crate) mod stream_fold;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::log::StoredEvent;
 use crate::read_model::{ReadModel, Row, Table};
+
+/// Maximum number of events from the database in one transaction.
+pub(crate) const BATCH_CATCH_UP: u32 = 4000;
+/// Maximum bytes of payload and sealed PHI in one transaction. One event can produce a thousand rows.
+pub(crate) const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Interval between polls while nothing happens.
+pub(crate) const POLL_IDLE: Duration = Duration::from_secs(1);
+/// Pause after an error.
+pub(crate) const ERROR_BACKOFF: Duration = Duration::from_millis(250);
 
 /// Read model, and how it is projected from the log.
 pub trait Projection: Debug + Send + Sync + 'static {
@@ -77,4 +93,12 @@ pub struct FoldResult {
     pub row: Option<Row>,
     /// Position of the first event that could not be folded, and the reason (without PHI).
     pub stuck: Option<(u64, String)>,
+}
+
+/// Returns the names of the leases of these projections: one per schema.
+pub fn leases(projections: &[Arc<dyn Projection>]) -> Vec<String> {
+    projections
+        .iter()
+        .map(|projection| projection.model().schema_name())
+        .collect()
 }

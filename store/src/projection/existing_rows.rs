@@ -13,9 +13,9 @@ use crate::reads::Scope;
 
 /// Source of existing rows. Rows of the previous batch take precedence, because it may not be written yet.
 #[derive(Clone, Copy)]
-pub(super) struct RowSource<'a> {
-    pub(super) engine: &'a dyn ReadModelStore,
-    pub(super) unwritten: &'a Rows,
+pub(crate) struct RowSource<'a> {
+    pub(crate) engine: &'a dyn ReadModelStore,
+    pub(crate) unwritten: &'a Rows,
 }
 
 /// Maximum size of the rows that a batch changes in each table, in bytes. One small event may change a large row.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::verify::{RowVerification, verify_live};
-use super::{Projection, leases, live_tables};
+use super::row_verification::{RowVerification, verify_live};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::lease::Leases;
 use crate::lifecycle::BackgroundTasks;
+use crate::projection::{Projection, leases, live_tables};
 
 /// Maximum wait for the leases of a server that was killed.
 const LEASES_WITHIN: Duration = Duration::from_secs(8);

@@ -5,24 +5,29 @@
 //! one transaction while no batch is written. Each step is durable: another node resumes after the last completed step.
 //! Dropping the generation ends the rebuild. The checkpoints of subscriptions and relays are not touched.
 
-mod shadow;
+mod comparison;
+mod row_verification;
+mod shadow_table;
+mod stream_scan;
 
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use shadow::{CatchUpStep, ShadowTable};
+use row_verification::{RowVerification, verify};
+use shadow_table::{CatchUpStep, ShadowTable};
 
-use super::blame::{FailureScope, reason};
-use super::live_tables::load_live_tables;
-use super::verify::{RowVerification, verify};
-use super::{ERROR_BACKOFF, POLL_IDLE, Projection};
 use crate::engine::Engine;
 use crate::error::{EngineError, error_chain};
 use crate::generation::{Generation, GenerationState, NewGeneration};
 use crate::lease::Leases;
 use crate::lifecycle::BackgroundTasks;
+use crate::projection::failure_scope::{FailureScope, reason};
+use crate::projection::live_tables::load_live_tables;
+use crate::projection::{ERROR_BACKOFF, POLL_IDLE, Projection};
+
+pub use comparison::{ComparedModel, Comparison, compare};
 
 /// Maximum number of catch-up batches between two checks for cancellation, and while the projector is blocked.
 const CATCH_UP_STEPS: usize = 4;
@@ -190,17 +195,17 @@ fn fail_if_archived(
 
 /// Background task that builds this node's new generations, one at a time.
 #[derive(Debug)]
-pub(super) struct RebuildWorker {
-    pub(super) engine: Arc<dyn Engine>,
-    pub(super) projections: Vec<Arc<dyn Projection>>,
-    pub(super) turn: Arc<Mutex<()>>,
-    pub(super) joins: watch::Sender<()>,
-    pub(super) tasks: BackgroundTasks,
-    pub(super) stop: CancellationToken,
+pub(crate) struct RebuildWorker {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) projections: Vec<Arc<dyn Projection>>,
+    pub(crate) turn: Arc<Mutex<()>>,
+    pub(crate) joins: watch::Sender<()>,
+    pub(crate) tasks: BackgroundTasks,
+    pub(crate) stop: CancellationToken,
 }
 
 impl RebuildWorker {
-    pub(super) async fn run(self, mut leases: Leases) {
+    pub(crate) async fn run(self, mut leases: Leases) {
         while !self.stop.is_cancelled() {
             leases.mark_seen();
             let pause = match self.round(&leases).await {

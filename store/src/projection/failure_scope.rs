@@ -10,7 +10,7 @@ use crate::error::EngineError;
 
 /// Cause of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FailureScope {
+pub(crate) enum FailureScope {
     /// A row, which fails on every attempt.
     Row,
     /// A row, if other rows can be written: the call timed out, or the database failed internally.
@@ -20,7 +20,7 @@ pub(super) enum FailureScope {
 }
 
 impl FailureScope {
-    pub(super) fn classify(error: &EngineError) -> Self {
+    pub(crate) fn classify(error: &EngineError) -> Self {
         match error {
             EngineError::Rejected(error)
             | EngineError::Unavailable(error)
@@ -34,7 +34,7 @@ impl FailureScope {
 }
 
 /// Returns the reason why a stream is parked, without the database's message: it may contain row values.
-pub(super) fn reason(error: &EngineError) -> String {
+pub(crate) fn reason(error: &EngineError) -> String {
     let code = match error {
         EngineError::Rejected(error)
         | EngineError::Unavailable(error)
