@@ -219,7 +219,7 @@ impl FeedRequest {
                 Err(error) => return Err(error.into()),
                 Ok((page, turn)) => {
                     let scanned = page.scanned_to.saturating_sub(self.after);
-                    let at_the_end = scanned < roentgen_store::engine::MAX_POSITIONS_PER_PAGE;
+                    let at_the_end = scanned < roentgen_store::log::MAX_POSITIONS_PER_PAGE;
                     if is_over || !page.events.is_empty() || !at_the_end {
                         return Ok((page, turn));
                     }

@@ -8,7 +8,8 @@ use roentgen_domain::phi::Phi;
 use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::StoreError;
 use roentgen_store::error::error_chain;
-use roentgen_store::keys::{KeyError, Keyring, PatientKeys, SealError, SealedPhi};
+use roentgen_store::error::{KeyError, SealError};
+use roentgen_store::keys::{Keyring, PatientKeys, SealedPhi};
 use roentgen_store::read_model::Row;
 use serde::Serialize;
 

@@ -1,98 +1,27 @@
 //! Executes commands: loads, decides and appends, and retries on version conflicts until the deadline.
 
-mod idempotency;
-
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roentgen_domain::ids::{CorrelationId, EventId, StreamId, TenantId};
-use roentgen_domain::{Actor, Aggregate, Context, Versioned};
+use roentgen_domain::ids::{StreamId, TenantId};
+use roentgen_domain::{Aggregate, Versioned};
 use roentgen_store::database::Store;
 use roentgen_store::error::Unavailable;
-use roentgen_store::fair::ShareOwner;
 use roentgen_store::loader::{self, AsOf};
 use roentgen_store::log::{Append, AppendReceipt, HeldReservation};
-use roentgen_store::reads::Reads;
 use roentgen_store::{StoreError, clock};
 use tokio::time::Instant;
 
+use crate::envelope::CommandEnvelope;
 use crate::error::CommandError;
 use crate::json_schema::Schemas;
 use crate::state_cache::StateCache;
 use crate::stream_locks::StreamLocks;
 use crate::unit_of_work::{self, UnitOfWork};
-pub(crate) use idempotency::EFFECT_RESERVATION_TTL_MS;
-pub use idempotency::Idempotency;
 
 /// Maximum duration of a command, 2 s, including queueing and version conflicts.
 pub const DEADLINE: Duration = Duration::from_secs(2);
-/// Metadata of a command: caller, tracing ids and preconditions.
-#[derive(Debug, Clone)]
-pub struct CommandEnvelope {
-    /// The caller's tenant.
-    pub tenant_id: TenantId,
-    /// The caller.
-    pub actor: Actor,
-    /// Correlation id.
-    pub correlation_id: CorrelationId,
-    /// Event that caused the command, if any.
-    pub causation_id: Option<EventId>,
-    /// Version that `If-Match` expects.
-    pub if_match: Option<u64>,
-    /// Idempotency key, if the caller sent one.
-    pub idempotency: Option<Idempotency>,
-}
-
-impl CommandEnvelope {
-    /// Builds the envelope of a command that the system issues because of an event.
-    pub(crate) fn system(
-        tenant_id: TenantId,
-        correlation_id: CorrelationId,
-        causation_id: EventId,
-        idempotency: Option<Idempotency>,
-    ) -> Self {
-        Self {
-            tenant_id,
-            actor: Actor::system(),
-            correlation_id,
-            causation_id: Some(causation_id),
-            if_match: None,
-            idempotency,
-        }
-    }
-
-    /// Returns the owner of the shares that the command uses. Commands of policies use shares of the system, so that
-    /// they do not wait behind the callers of the tenant.
-    pub(crate) const fn party(&self) -> ShareOwner {
-        match self.causation_id {
-            Some(_) => ShareOwner::System,
-            None => ShareOwner::Tenant(self.tenant_id),
-        }
-    }
-
-    /// Returns a reader of the tenant's data.
-    pub(crate) fn reads(&self, store: &Store) -> Reads {
-        match self.party() {
-            ShareOwner::Tenant(tenant) => Reads::of_tenant(store, tenant),
-            ShareOwner::System => Reads::of_system_for(store, self.tenant_id),
-        }
-    }
-
-    /// Checks whether the system issued the command because of an event.
-    pub(crate) const fn is_systems(&self) -> bool {
-        self.causation_id.is_some()
-    }
-
-    pub(crate) fn context(&self) -> Context {
-        Context {
-            tenant_id: self.tenant_id,
-            actor: self.actor.clone(),
-            now: clock::now(),
-            fresh_id: clock::fresh_id(),
-        }
-    }
-}
 
 /// Decision of one command on a [`UnitOfWork`]. `decide` is called again after a version conflict.
 pub trait UseCase: Send + Sync {

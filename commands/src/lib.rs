@@ -7,8 +7,10 @@
 
 pub mod ai_model;
 pub mod ai_task;
+mod envelope;
 pub mod error;
 pub mod executor;
+mod idempotency;
 mod json_schema;
 pub mod modality;
 pub mod order;
@@ -24,8 +26,10 @@ pub mod study;
 pub mod unit_of_work;
 pub mod worklist;
 
+pub use envelope::CommandEnvelope;
 pub use error::{CommandError, DomainError, Reference, Violation};
-pub use executor::{CommandEnvelope, CommandOutcome, Executor, Idempotency, UseCase};
+pub use executor::{CommandOutcome, Executor, UseCase};
+pub use idempotency::Idempotency;
 pub use unit_of_work::UnitOfWork;
 
 /// Counts allocations in tests. Tests in one process share the count; `cargo nextest` runs each test in a process.

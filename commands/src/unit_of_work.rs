@@ -13,16 +13,16 @@ use roentgen_domain::aggregate::EventHeader;
 use roentgen_domain::ids::{PatientId, StreamId};
 use roentgen_domain::{Aggregate, Context, EventMetadata, StreamBudget, Versioned};
 use roentgen_store::StoreError;
-use roentgen_store::codec::EventReadError;
 use roentgen_store::database::Store;
+use roentgen_store::error::EventReadError;
 use roentgen_store::keys::PatientKey;
 use roentgen_store::loader::{self, AsOf, Found};
 use roentgen_store::log::{Append, ExpectedVersion};
 use roentgen_store::reads::Reads;
 use tokio::time::Instant as Deadline;
 
+use crate::envelope::CommandEnvelope;
 use crate::error::{CommandError, DomainError};
-use crate::executor::CommandEnvelope;
 use crate::json_schema::Schemas;
 use crate::state_cache::weight::is_within;
 use crate::state_cache::{AnyState, CachedState, StateCache};

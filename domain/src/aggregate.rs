@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::codec_error::{DecodeError, EncodeError};
 use crate::envelope::Actor;
 use crate::growth::{Size, StreamBudget, VisiblePhi};
 use crate::ids::{PatientId, StreamId, TenantId};
@@ -134,48 +135,6 @@ pub trait DomainEvent: Clone + PartialEq + std::fmt::Debug + Send + Sync + 'stat
     ) -> Result<Self, DecodeError>;
 }
 
-/// Event data that cannot be serialised. The content is withheld because it may be PHI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{event_type}: event data cannot be serialised")]
-pub struct EncodeError {
-    /// The frozen name of the event type, or of the other item to be stored.
-    pub event_type: &'static str,
-}
-
-/// A stored event that this release cannot read.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// An unknown event type, or a schema version from a later release.
-    #[error("unknown event {name}, schema version {schema_version}")]
-    Unknown {
-        /// The wire name.
-        name: String,
-        /// The stored schema version.
-        schema_version: u32,
-    },
-    /// The bytes do not match the schema. Their content is withheld because it may be PHI.
-    #[error("{name}: malformed payload (line {line}, column {column})")]
-    Malformed {
-        /// The wire name.
-        name: &'static str,
-        /// Line in the stored JSON.
-        line: usize,
-        /// Column in the stored JSON.
-        column: usize,
-    },
-}
-
-impl DecodeError {
-    /// Keeps line and column of a JSON error and drops its text, which may contain PHI.
-    pub fn malformed(name: &'static str, error: &serde_json::Error) -> Self {
-        Self::Malformed {
-            name,
-            line: error.line(),
-            column: error.column(),
-        }
-    }
-}
-
 /// Data of one event: the open members are serialised by serde, the PHI members separately.
 pub trait EventData: Serialize + DeserializeOwned {
     /// Returns the PHI members as one JSON object; `None` if there are none.
@@ -268,14 +227,14 @@ macro_rules! domain_events {
                 match self { $(Self::$variant(_) => $version,)+ }
             }
 
-            fn payload(&self) -> Result<String, $crate::aggregate::EncodeError> {
+            fn payload(&self) -> Result<String, $crate::codec_error::EncodeError> {
                 let json = match self { $(Self::$variant(data) => serde_json::to_string(data),)+ };
-                json.map_err(|_| $crate::aggregate::EncodeError { event_type: self.event_type() })
+                json.map_err(|_| $crate::codec_error::EncodeError { event_type: self.event_type() })
             }
 
-            fn phi(&self) -> Result<Option<$crate::phi::Phi<Vec<u8>>>, $crate::aggregate::EncodeError> {
+            fn phi(&self) -> Result<Option<$crate::phi::Phi<Vec<u8>>>, $crate::codec_error::EncodeError> {
                 let json = match self { $(Self::$variant(data) => $crate::aggregate::EventData::phi(data),)+ };
-                json.map_err(|_| $crate::aggregate::EncodeError { event_type: self.event_type() })
+                json.map_err(|_| $crate::codec_error::EncodeError { event_type: self.event_type() })
             }
 
             fn patient_id(&self) -> Option<$crate::ids::PatientId> {
@@ -287,14 +246,14 @@ macro_rules! domain_events {
                 schema_version: u32,
                 payload: &[u8],
                 phi: Option<&[u8]>,
-            ) -> Result<Self, $crate::aggregate::DecodeError> {
+            ) -> Result<Self, $crate::codec_error::DecodeError> {
                 match (name, schema_version) {
                     // Members added by a later schema version are optional: older versions decode with the current
                     // schema.
                     $(($name, 1..=$version) => {
                         $crate::aggregate::decode_event_data::<$data>($name, payload, phi).map(Self::$variant)
                     })+
-                    _ => Err($crate::aggregate::DecodeError::Unknown {
+                    _ => Err($crate::codec_error::DecodeError::Unknown {
                         name: name.to_owned(),
                         schema_version,
                     }),

@@ -1,5 +1,6 @@
 //! Codes of the catalog: short upper-case names that users type.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,62 @@ codes! {
     TemplateCode(InvalidTemplateCode): 1..=64, b"_-.", "must be 1 to 64 characters from A-Z, 0-9, _, - and .";
     /// An AI model: `ICH_TRIAGE_V2`.
     AiModelCode(InvalidAiModelCode): 1..=64, b"_-.", "must be 1 to 64 characters from A-Z, 0-9, _, - and .";
+}
+
+/// Section code: 1 to 64 characters from a-z, 0-9 and _.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SectionCode(Cow<'static, str>);
+
+/// Error for text that is not a section code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("section code must be 1 to 64 characters from a-z, 0-9 and _")]
+pub struct InvalidSectionCode;
+
+impl SectionCode {
+    /// Clinical history.
+    pub const CLINICAL_HISTORY: Self = Self(Cow::Borrowed("clinical_history"));
+    /// Technique.
+    pub const TECHNIQUE: Self = Self(Cow::Borrowed("technique"));
+    /// Findings.
+    pub const FINDINGS: Self = Self(Cow::Borrowed("findings"));
+    /// Impression.
+    pub const IMPRESSION: Self = Self(Cow::Borrowed("impression"));
+
+    /// Parses a section code in any case and stores it in lower case.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSectionCode`] if the text is not a code.
+    pub fn parse(text: &str) -> Result<Self, InvalidSectionCode> {
+        let code = text.to_ascii_lowercase();
+        let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        if (1..=64).contains(&code.len()) && code.bytes().all(legal) {
+            Ok(Self(code.into()))
+        } else {
+            Err(InvalidSectionCode)
+        }
+    }
+
+    /// Returns the code as text, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the display title: `left_ventricle` becomes "Left ventricle".
+    pub fn title(&self) -> String {
+        let words = self.0.replace('_', " ");
+        let mut letters = words.chars();
+        letters.next().map_or_else(String::new, |first| {
+            first.to_ascii_uppercase().to_string() + letters.as_str()
+        })
+    }
+}
+
+impl fmt::Display for SectionCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 #[cfg(test)]

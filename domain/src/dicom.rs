@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::ids::Kind;
+use crate::id_kind::IdKind;
 
 /// Accession Number (0008,0050): a Short String, at most 16 characters, no backslash and no control characters. Leading
 /// and trailing spaces are insignificant and are removed.
@@ -35,14 +35,14 @@ impl AccessionNumber {
     /// # Errors
     ///
     /// [`InvalidAccessionNumber`] if the text is not a Short String, or starts with a kind name and a colon
-    /// ([`Kind::begins`]).
+    /// ([`IdKind::begins`]).
     pub fn parse(text: &str) -> Result<Self, InvalidAccessionNumber> {
         let text = text.trim_matches(' ');
         let legal = |c: char| c != '\\' && !c.is_control();
         if text.is_empty() || text.chars().count() > 16 || !text.chars().all(legal) {
             return Err(InvalidAccessionNumber::Form);
         }
-        if Kind::begins(text) {
+        if IdKind::begins(text) {
             return Err(InvalidAccessionNumber::Reserved);
         }
         Ok(Self(text.to_owned()))

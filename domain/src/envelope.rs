@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::EncodeError;
+use crate::codec_error::EncodeError;
 use crate::ids::{CorrelationId, EventId, PractitionerId};
 
 /// The actor, as stated by the token at the time of the event.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::codes::{AiModelCode, ModalityCode, PacsEndpointCode, ProcedureCode, TemplateCode};
 use crate::dicom::{AccessionNumber, Uid};
+use crate::id_kind::IdKind;
 
 macro_rules! typed_ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
@@ -141,7 +142,7 @@ stream_ids!(
 
 impl OrderId {
     /// Derives v5(tenant, accession number): a study finds its order without a search. The kind is not part of the id,
-    /// so no accession number may start with a kind name and a colon ([`Kind::begins`]).
+    /// so no accession number may start with a kind name and a colon ([`IdKind::begins`]).
     pub fn derive(tenant: TenantId, accession: &AccessionNumber) -> Self {
         Self(Uuid::new_v5(&tenant.0, accession.as_str().as_bytes()))
     }
@@ -150,35 +151,35 @@ impl OrderId {
 impl ModalityId {
     /// Derives v5(tenant, kind, code).
     pub fn derive(tenant: TenantId, code: &ModalityCode) -> Self {
-        Self(id_of_kind(tenant, Kind::Modality, code.as_str()))
+        Self(id_of_kind(tenant, IdKind::Modality, code.as_str()))
     }
 }
 
 impl ProcedureId {
     /// Derives v5(tenant, kind, code).
     pub fn derive(tenant: TenantId, code: &ProcedureCode) -> Self {
-        Self(id_of_kind(tenant, Kind::Procedure, code.as_str()))
+        Self(id_of_kind(tenant, IdKind::Procedure, code.as_str()))
     }
 }
 
 impl PacsEndpointId {
     /// Derives v5(tenant, kind, code).
     pub fn derive(tenant: TenantId, code: &PacsEndpointCode) -> Self {
-        Self(id_of_kind(tenant, Kind::PacsEndpoint, code.as_str()))
+        Self(id_of_kind(tenant, IdKind::PacsEndpoint, code.as_str()))
     }
 }
 
 impl TemplateId {
     /// Derives v5(tenant, kind, code).
     pub fn derive(tenant: TenantId, code: &TemplateCode) -> Self {
-        Self(id_of_kind(tenant, Kind::Template, code.as_str()))
+        Self(id_of_kind(tenant, IdKind::Template, code.as_str()))
     }
 }
 
 impl AiModelId {
     /// Derives v5(tenant, kind, code).
     pub fn derive(tenant: TenantId, code: &AiModelCode) -> Self {
-        Self(id_of_kind(tenant, Kind::AiModel, code.as_str()))
+        Self(id_of_kind(tenant, IdKind::AiModel, code.as_str()))
     }
 }
 
@@ -186,7 +187,7 @@ impl ReadingProfileId {
     /// Derives v5(tenant, kind, practitioner): one profile per radiologist.
     pub fn derive(tenant: TenantId, practitioner: PractitionerId) -> Self {
         let practitioner = practitioner.to_string();
-        Self(id_of_kind(tenant, Kind::ReadingProfile, &practitioner))
+        Self(id_of_kind(tenant, IdKind::ReadingProfile, &practitioner))
     }
 }
 
@@ -194,14 +195,14 @@ impl CaseloadId {
     /// Derives v5(tenant, kind, practitioner): one caseload per radiologist.
     pub fn derive(tenant: TenantId, practitioner: PractitionerId) -> Self {
         let practitioner = practitioner.to_string();
-        Self(id_of_kind(tenant, Kind::Caseload, &practitioner))
+        Self(id_of_kind(tenant, IdKind::Caseload, &practitioner))
     }
 }
 
 impl StudyId {
     /// Derives v5(tenant, kind, Study Instance UID).
     pub fn derive(tenant: TenantId, uid: &Uid) -> Self {
-        Self(id_of_kind(tenant, Kind::Study, uid.as_str()))
+        Self(id_of_kind(tenant, IdKind::Study, uid.as_str()))
     }
 }
 
@@ -248,46 +249,7 @@ impl AiTaskId {
     }
 }
 
-/// Kinds of ids derived from the tenant, a kind and a code, a UID or another id. The kind names are part of these ids
-/// and never change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// [`ModalityId`].
-    Modality,
-    /// [`ProcedureId`].
-    Procedure,
-    /// [`PacsEndpointId`].
-    PacsEndpoint,
-    /// [`TemplateId`].
-    Template,
-    /// [`AiModelId`].
-    AiModel,
-    /// [`ReadingProfileId`].
-    ReadingProfile,
-    /// [`CaseloadId`].
-    Caseload,
-    /// [`StudyId`].
-    Study,
-}
-
-crate::wire_enum! {
-    Kind: Modality = "ImagingModality", Procedure = "ImagingProcedure", PacsEndpoint = "PACSEndpoint",
-        Template = "RadiologyReportTemplate", AiModel = "ImagingAIModel",
-        ReadingProfile = "RadiologyReadingProfile", Caseload = "RadiologistCaseload",
-        Study = "ImagingStudy";
-}
-
-impl Kind {
-    /// Returns whether a text starts with a kind name and a colon, like the names that ids are derived from. An order
-    /// id is derived from its accession number alone, in the same tenant: such a number could give the order the id of
-    /// another resource.
-    pub fn begins(text: &str) -> bool {
-        let named = text.split_once(':').map(|(before, _)| before);
-        named.is_some_and(|name| Self::ALL.iter().any(|kind| kind.to_string() == name))
-    }
-}
-
-fn id_of_kind(tenant: TenantId, kind: Kind, code: &str) -> Uuid {
+fn id_of_kind(tenant: TenantId, kind: IdKind, code: &str) -> Uuid {
     Uuid::new_v5(&tenant.0, format!("{kind}:{code}").as_bytes())
 }
 
@@ -364,7 +326,7 @@ mod tests {
     #[test]
     fn no_accession_number_is_the_name_of_another_id() {
         let mut short_enough = 0;
-        for kind in Kind::ALL {
+        for kind in IdKind::ALL {
             for code in ["A", "CT", "1", "1.2"] {
                 let name = format!("{kind}:{code}");
                 assert!(AccessionNumber::parse(&name).is_err(), "{name}");

@@ -15,10 +15,12 @@ pub mod canonical_json;
 pub mod caseless;
 pub mod caseload;
 pub mod change;
+pub mod codec_error;
 pub mod codes;
 pub mod dicom;
 pub mod envelope;
 pub mod growth;
+pub mod id_kind;
 pub mod ids;
 pub mod json;
 pub mod modality;
@@ -41,10 +43,9 @@ pub mod worklist_item;
 #[cfg(test)]
 mod given_when_then;
 
-pub use aggregate::{
-    Aggregate, Context, DecodeError, DomainEvent, EncodeError, UnexpectedEvent, Versioned,
-};
+pub use aggregate::{Aggregate, Context, DomainEvent, UnexpectedEvent, Versioned};
 pub use change::Change;
+pub use codec_error::{DecodeError, EncodeError};
 pub use envelope::{Actor, EventMetadata};
 pub use growth::{StreamBudget, VisiblePhi};
 pub use time::Timestamp;

@@ -34,9 +34,7 @@ mod phi;
 mod signature;
 mod state;
 
-pub use content::{
-    AuthoredContent, Content, ContentChanges, ContentEdit, InvalidSectionCode, Section, SectionCode,
-};
+pub use content::{AuthoredContent, Content, ContentChanges, ContentEdit, Section};
 pub use critical_result::{
     Communication, CommunicationRecord, CriticalCommunication, Method, RaisedCriticalResult,
 };

@@ -8,8 +8,10 @@ use async_nats::{ConnectError, ConnectOptions, Event};
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-use crate::session::MAX_IN_FLIGHT;
 use crate::settings::{Authentication, Login, Settings};
+
+/// Maximum number of messages in flight.
+pub(crate) const MAX_IN_FLIGHT: usize = 512;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timeout of a server response or acknowledgement, 5 s.

@@ -17,6 +17,7 @@ mod log_reader;
 mod progress;
 mod resume;
 mod session;
+mod session_end;
 mod settings;
 mod stream;
 
@@ -36,7 +37,8 @@ pub use settings::{
     Authentication, InvalidNatsServers, NatsServers, Settings, StreamSettings, Tls,
 };
 
-use session::{PublishSession, SessionEnd};
+use session::PublishSession;
+use session_end::SessionEnd;
 
 /// Name of the relay's checkpoint.
 pub const RELAY: &str = "nats";

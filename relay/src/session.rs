@@ -1,11 +1,10 @@
 //! Publishing session, from one check of the stream until the next one is required.
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::context::{Context, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{Context, PublishError};
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::Info;
 use futures_util::StreamExt as _;
@@ -14,7 +13,7 @@ use futures_util::stream::FuturesOrdered;
 use roentgen_store::checkpoint::checkpoint_mismatch;
 use roentgen_store::database::Store;
 use roentgen_store::engine::SubscriptionStore;
-use roentgen_store::error::{EngineError, error_chain};
+use roentgen_store::error::error_chain;
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{MAX_EVENT_BYTES, StoredEvent};
 use roentgen_store::read_model::Checkpoint;
@@ -23,17 +22,17 @@ use roentgen_store::relay_checkpoint::RelayCheckpoint;
 use tokio::time::{Instant, sleep_until};
 
 use crate::cloud_event::to_cloud_event;
-use crate::connection::Connection;
+use crate::connection::{Connection, MAX_IN_FLIGHT};
 use crate::halt_reason::HaltReason;
 use crate::key::EventKey;
 use crate::log_reader::LogReader;
 use crate::progress::RelayProgress;
 use crate::resume;
+use crate::session_end::SessionEnd;
 use crate::settings::StreamSettings;
 use crate::{RELAY, stream};
 
-/// Maximum number of messages in flight, and their maximum total size in bytes (4 MiB).
-pub(crate) const MAX_IN_FLIGHT: usize = 512;
+/// Maximum total size of the messages in flight, in bytes (4 MiB).
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Maximum size of the headers of a message, in bytes (4 KiB).
 const MAX_HEADERS: usize = 4 * 1024;
@@ -44,50 +43,6 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(250);
 const STREAM_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Timeout of the last checkpoint save of a session, 5 s.
 const FINAL_SAVE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Reason why a session ended or could not start.
-#[derive(Debug)]
-pub(crate) enum SessionEnd {
-    /// This node is not the leader, or is stopping.
-    NotLeading,
-    /// Stream or checkpoint was advanced by another publisher, or by a late message of this one.
-    Superseded,
-    /// The connection was lost.
-    ConnectionLost,
-    /// NATS is temporarily unavailable.
-    NatsUnavailable(Box<dyn Error + Send + Sync>),
-    /// The database failed.
-    Database(EngineError),
-    /// The relay is halted.
-    Halted(HaltReason),
-}
-
-impl From<EngineError> for SessionEnd {
-    fn from(error: EngineError) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<HaltReason> for SessionEnd {
-    fn from(refused: HaltReason) -> Self {
-        Self::Halted(refused)
-    }
-}
-
-impl From<PublishError> for SessionEnd {
-    fn from(error: PublishError) -> Self {
-        match error.kind() {
-            PublishErrorKind::WrongLastSequence
-            | PublishErrorKind::WrongLastMessageId
-            | PublishErrorKind::StreamNotFound => Self::Superseded,
-            PublishErrorKind::TimedOut
-            | PublishErrorKind::BrokenPipe
-            | PublishErrorKind::MaxAckPending
-            | PublishErrorKind::MaxPayloadExceeded
-            | PublishErrorKind::Other => Self::NatsUnavailable(error.into()),
-        }
-    }
-}
 
 type AckResult = Result<(InFlightMessage, PublishAck), PublishError>;
 

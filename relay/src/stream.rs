@@ -16,7 +16,7 @@ use crate::STREAM;
 use crate::cloud_event::{SUBJECTS, parse_attributes};
 use crate::halt_reason::HaltReason;
 use crate::resume::{LastMessage, StreamSnapshot};
-use crate::session::SessionEnd;
+use crate::session_end::SessionEnd;
 use crate::settings::StreamSettings;
 
 const DESCRIPTION: &str = "Roentgen imaging events in log order";

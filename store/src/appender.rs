@@ -376,7 +376,7 @@ fn committed_events(jobs: &mut [QueuedAppend], outcome: &BatchOutcome) -> Vec<St
         let events = std::mem::take(&mut job.prepared.append.events);
         let leaves = &job.prepared.leaves;
         let positions = head.position + 1..;
-        let links = chain::extend(&mut head, outcome.recorded_at_ms, leaves);
+        let links = head.extend(outcome.recorded_at_ms, leaves);
         let places = positions.zip(links).zip(leaves);
         stored.extend(events.into_iter().zip(places).map(|(event, place)| {
             let ((position, hash), leaf) = place;

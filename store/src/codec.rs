@@ -5,43 +5,13 @@ use std::time::Instant;
 use roentgen_domain::aggregate::EventHeader;
 use roentgen_domain::growth::Size;
 use roentgen_domain::ids::{PatientId, StreamId, TenantId};
-use roentgen_domain::{
-    Aggregate, DecodeError, DomainEvent, EncodeError, UnexpectedEvent, Versioned,
-};
+use roentgen_domain::{Aggregate, DomainEvent, Versioned};
 
 use crate::clock;
-use crate::error::StoreError;
-use crate::keys::{Keyring, PatientKey, PatientKeys, SealError};
+use crate::error::{EventReadError, EventWriteError, StoreError};
+use crate::keys::{Keyring, PatientKey, PatientKeys};
 use crate::log::{NewEvent, StoredEvent};
 use crate::pace::YieldPacer;
-
-/// Why a stored event cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum EventReadError {
-    /// Its event type or schema version is unknown to this release, or its data is malformed.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// It is not valid in the state of its stream.
-    #[error(transparent)]
-    Misplaced(#[from] UnexpectedEvent),
-    /// Its sealed PHI cannot be opened.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-}
-
-/// Why an event cannot be stored. Nothing was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum EventWriteError {
-    /// Its data cannot be serialised.
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-    /// It has PHI, and there is no key to encrypt the PHI with.
-    #[error("{event_type}: PHI without a patient key")]
-    KeyMissing {
-        /// Frozen name of the event type.
-        event_type: &'static str,
-    },
-}
 
 /// The tenant, stream and version under which an event is stored.
 #[derive(Debug, Clone, Copy)]

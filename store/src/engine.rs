@@ -14,12 +14,12 @@ mod subscription_store;
 use async_trait::async_trait;
 
 use crate::error::EngineError;
-use crate::reads::Readers;
+use crate::readers::Readers;
 use crate::rights::{Login, Rights};
 
-pub use event_log::EventLog;
+pub use event_log::{EventLog, NotificationStream};
 pub use generation_store::GenerationStore;
-pub use key_store::KeyStore;
+pub use key_store::{KeyBinding, KeyStore, SealedSecret};
 pub use lease_store::LeaseStore;
 pub use log_archive::LogArchive;
 pub use read_model_store::ReadModelStore;
@@ -61,9 +61,3 @@ pub trait Engine:
     /// Closes all connections.
     async fn close(&self);
 }
-
-/// Maximum number of positions that one page of the log covers.
-pub const MAX_POSITIONS_PER_PAGE: u64 = 100_000;
-
-/// Size of one page of the log in memory, in bytes; a single event may have 256 KiB.
-pub const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;

@@ -1,7 +1,14 @@
 //! Errors of the store and of the database engines.
 
-use crate::log::HeldReservation;
+mod events;
+mod keys;
+
 use roentgen_domain::ids::StreamId;
+
+use crate::log::HeldReservation;
+
+pub use events::{EventReadError, EventWriteError};
+pub use keys::{KeyError, KeyMismatch, SealError, WEAK};
 
 /// Formats an error with all its sources, for the application log.
 pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
@@ -94,14 +101,14 @@ pub enum StoreError {
         /// Version of the event.
         version: u64,
         /// Why the event cannot be read.
-        source: crate::codec::EventReadError,
+        source: EventReadError,
     },
     /// An event cannot be encoded for storage. Nothing was written.
     #[error(transparent)]
-    Unwritable(#[from] crate::codec::EventWriteError),
+    Unwritable(#[from] EventWriteError),
     /// A key lookup failed.
     #[error(transparent)]
-    Keys(#[from] crate::keys::KeyError),
+    Keys(#[from] KeyError),
 }
 
 impl From<roentgen_domain::EncodeError> for StoreError {
@@ -113,8 +120,6 @@ impl From<roentgen_domain::EncodeError> for StoreError {
 impl StoreError {
     /// Returns whether the cause is a patient key that neither exists nor has a tombstone.
     pub const fn is_missing_key(&self) -> bool {
-        use crate::codec::EventReadError;
-        use crate::keys::{KeyError, SealError};
         matches!(
             self,
             Self::Engine(EngineError::KeyMissing)

@@ -26,59 +26,13 @@ use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::error::EngineError;
+use crate::error::{KeyError, SealError};
 use crate::log::{NewPatientKey, WrappedKey};
-pub use binding::{KeyBinding, KeyMismatch, key_mismatch};
+pub use binding::key_mismatch;
 use form::Header;
 pub use held::{MissingKeys, PatientKeys};
 pub use keyring::{KEY_CACHE_TTL, KeyLookup, Keyring, WriteKey};
 pub use sealed_phi::{PhiAtVersion, SealedPhi};
-
-/// Why a sealed part cannot be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SealError {
-    /// The bytes do not have the format of a sealed part.
-    #[error("malformed sealed PHI")]
-    Malformed,
-    /// The key is the right one, but the bytes are not what it sealed.
-    #[error("sealed PHI failed authentication")]
-    Tampered,
-    /// The key named by the part neither exists nor has a tombstone.
-    #[error("the key of a sealed part is missing")]
-    KeyMissing,
-}
-
-/// Why keys are not available.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// Log, keys and master key do not belong together.
-    #[error(transparent)]
-    Mismatch(#[from] KeyMismatch),
-    /// The text is not 32 bytes in base64.
-    #[error("master key must be 32 bytes, base64-encoded")]
-    MalformedMasterKey,
-    /// The key has fewer distinct bytes than a random key.
-    #[error("the master key is weak: {WEAK}")]
-    MasterKeyWeak,
-    /// A patient's key in the log's key register neither exists nor has a tombstone.
-    #[error("a patient's key is missing")]
-    Missing,
-    /// A wrapped key cannot be unwrapped with the master key.
-    #[error("patient key cannot be unwrapped")]
-    CorruptPatientKey,
-    /// A secret cannot be opened with the master key, its tenant and its id.
-    #[error("secret cannot be decrypted")]
-    CorruptSecret,
-    /// The lookup was cancelled by the shutdown.
-    #[error("key lookup is shutting down")]
-    Closing,
-    /// The database failed.
-    #[error(transparent)]
-    Engine(#[from] Arc<EngineError>),
-}
-
-/// Requirement that a weak key does not meet.
-pub const WEAK: &str = "it must have at least 16 distinct bytes";
 
 const MIN_DISTINCT_BYTES: usize = 16;
 

@@ -35,6 +35,7 @@ pub mod postgres;
 pub mod projection;
 pub mod projector;
 pub mod read_model;
+pub mod readers;
 pub mod reads;
 pub mod rebuild;
 pub mod recent_events;

@@ -9,8 +9,13 @@ use roentgen_domain::Timestamp;
 use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
 use uuid::Uuid;
 
-use crate::chain::{Digest, Leaf};
-use crate::engine::MAX_PAGE_BYTES;
+use crate::chain::{self, Digest, Leaf};
+
+/// Maximum number of positions that one page of the log covers.
+pub const MAX_POSITIONS_PER_PAGE: u64 = 100_000;
+
+/// Size of one page of the log in memory, in bytes; a single event may have 256 KiB.
+pub const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Maximum size of an event in bytes: payload, sealed PHI and metadata together.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
@@ -265,6 +270,23 @@ pub struct Head {
     pub position: u64,
     /// Chain hash of the last event.
     pub hash: Digest,
+}
+
+impl Head {
+    /// Advances the head over events with these leaf hashes and one recording time. Returns the chain hash of each
+    /// event.
+    pub fn extend<'a>(
+        &mut self,
+        recorded_at_ms: i64,
+        leaves: impl IntoIterator<Item = &'a Digest>,
+    ) -> Vec<Digest> {
+        let step = |leaf| {
+            self.position += 1;
+            self.hash = chain::link(&self.hash, self.position, recorded_at_ms, leaf);
+            self.hash
+        };
+        leaves.into_iter().map(step).collect()
+    }
 }
 
 /// Appends that are sent to the database in one call. Within a batch, at most one append writes to a stream, and

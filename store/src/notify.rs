@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -19,13 +18,6 @@ use crate::recent_events::RecentEvents;
 /// Minimum interval between two notifications of one node. Appends within the interval share one notification.
 const MIN_NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
 const ERROR_BACKOFF: Duration = Duration::from_secs(1);
-
-/// Notifications from other nodes.
-#[async_trait]
-pub trait NotificationStream: Send {
-    /// Waits for the next notification from another node.
-    async fn next(&mut self) -> Result<(), EngineError>;
-}
 
 /// Starts sending and receiving notifications, until the tasks are stopped.
 pub(crate) fn start(log: &Arc<dyn EventLog>, tail: &Arc<RecentEvents>, tasks: &BackgroundTasks) {

@@ -43,7 +43,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::LiveTables;
 use crate::pace::YieldPacer;
-use crate::reads::Readers;
+use crate::readers::Readers;
 use crate::rights::{Login, Rights};
 use crate::sql::Dialect;
 

@@ -8,7 +8,7 @@ use roentgen_domain::ids::{PatientId, StreamId, TenantId};
 use uuid::Uuid;
 
 use crate::chain::{Digest, GENESIS};
-use crate::engine::MAX_PAGE_BYTES;
+use crate::log::MAX_PAGE_BYTES;
 
 /// The schema of a read model: the fixed columns of [`Row`] and the model's filter columns.
 #[derive(Debug, PartialEq, Eq)]

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use roentgen_domain::ids::{SecretId, TenantId};
 
 use crate::clock;
-use crate::engine::KeyStore;
+use crate::engine::{KeyStore, SealedSecret};
+use crate::error::KeyError;
 use crate::error::StoreError;
-use crate::keys::{KeyError, MasterKey};
+use crate::keys::MasterKey;
 
 /// A secret in plain text. Its `Debug` output does not contain the bytes.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,17 +36,6 @@ impl fmt::Debug for SecretBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
     }
-}
-
-/// A stored secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedSecret {
-    /// Tenant of the secret.
-    pub tenant_id: TenantId,
-    /// Secret id, random.
-    pub id: SecretId,
-    /// Nonce (12 bytes), ciphertext and tag (16 bytes).
-    pub sealed: Vec<u8>,
 }
 
 /// Stores and retrieves secrets.

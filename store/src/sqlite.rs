@@ -34,7 +34,7 @@ use sqlx::migrate::Migrator;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::LiveTables;
-use crate::reads::Readers;
+use crate::readers::Readers;
 
 pub use error_class::{InsecureFileMode, UnsupportedSqliteVersion};
 use file::{Durability, File};

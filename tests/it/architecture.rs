@@ -177,3 +177,122 @@ fn reached(metadata: &Metadata, package: &str) -> Result<BTreeSet<String>> {
         .map(|id| metadata[id].name.to_string())
         .collect())
 }
+
+/// Crates whose top-level modules depend on each other in one direction only.
+const WITHOUT_CYCLES: [&str; 5] = ["domain", "store", "commands", "projections", "relay"];
+
+#[test]
+fn modules_of_a_crate_have_no_cycle() -> Result<()> {
+    for package in WITHOUT_CYCLES {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .join(package)
+            .join("src");
+        let mut known = module_graph(&source)?;
+        assert!(known.len() > 1, "{package} has no modules");
+        // Modules that know only modules without cycles are taken away until none is left.
+        loop {
+            let left: BTreeSet<String> = known.keys().cloned().collect();
+            let before = known.len();
+            known.retain(|_, names| !names.is_disjoint(&left));
+            if known.len() == before {
+                break;
+            }
+        }
+        let within: BTreeSet<String> = known.keys().cloned().collect();
+        for names in known.values_mut() {
+            names.retain(|name| within.contains(name));
+        }
+        assert!(
+            known.is_empty(),
+            "modules of {package} on or above a cycle: {known:#?}"
+        );
+    }
+    Ok(())
+}
+
+/// Returns the other top-level modules that each top-level module of a crate names, excluding tests.
+fn module_graph(source: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let mut graph = BTreeMap::new();
+    for entry in std::fs::read_dir(source)? {
+        let path = entry?.path();
+        let module = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .context("a name")?
+            .to_owned();
+        if module == "lib" {
+            continue;
+        }
+        let mut names = BTreeSet::new();
+        collect_modules(&path, &mut names)?;
+        names.remove(&module);
+        graph
+            .entry(module)
+            .or_insert_with(BTreeSet::new)
+            .append(&mut names);
+    }
+    let modules: BTreeSet<String> = graph.keys().cloned().collect();
+    for names in graph.values_mut() {
+        names.retain(|name| modules.contains(name));
+    }
+    Ok(graph)
+}
+
+fn collect_modules(path: &Path, names: &mut BTreeSet<String>) -> Result<()> {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    if matches!(stem, Some("tests" | "test_support")) {
+        return Ok(());
+    }
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            collect_modules(&entry?.path(), names)?;
+        }
+        return Ok(());
+    }
+    if path.extension().is_some_and(|extension| extension == "rs") {
+        let text = std::fs::read_to_string(path)?;
+        let code = text
+            .split("\n#[cfg(test)]\nmod ")
+            .next()
+            .unwrap_or_default();
+        let code: Vec<&str> = code
+            .lines()
+            .filter_map(|line| line.split("//").next())
+            .collect();
+        names.extend(named_modules(&code.join("\n")));
+    }
+    Ok(())
+}
+
+/// Returns the modules behind each `crate::`, also those of a list in braces.
+fn named_modules(code: &str) -> Vec<String> {
+    let identifier = |text: &str| -> String {
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let mut found = Vec::new();
+    for behind in code.split("crate::").skip(1) {
+        let Some(list) = behind.strip_prefix('{') else {
+            found.push(identifier(behind));
+            continue;
+        };
+        let mut depth = 1;
+        let mut item = String::new();
+        for sign in list.chars() {
+            match sign {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => found.push(identifier(&std::mem::take(&mut item))),
+                _ => item.push(sign),
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+        found.push(identifier(&item));
+    }
+    found
+}

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use roentgen_store::keys::{MasterKey, WEAK, is_weak};
+use roentgen_store::error::WEAK;
+use roentgen_store::keys::{MasterKey, is_weak};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::secret_file;

@@ -6,7 +6,8 @@ use std::io::Write as _;
 use roentgen_domain::ids::PatientId;
 use roentgen_store::StoreError;
 use roentgen_store::chain::hex;
-use roentgen_store::keys::{KeyError, Keyring};
+use roentgen_store::error::KeyError;
+use roentgen_store::keys::Keyring;
 use roentgen_store::log::StoredEvent;
 use serde::Deserialize;
 

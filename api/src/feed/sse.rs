@@ -6,8 +6,8 @@ use futures_util::stream;
 use http::{HeaderValue, header};
 use std::time::Duration;
 
-use roentgen_store::engine::MAX_PAGE_BYTES;
 use roentgen_store::fair::Share;
+use roentgen_store::log::MAX_PAGE_BYTES;
 use roentgen_store::pace::YieldPacer;
 use tokio::time::Instant;
 

@@ -9,8 +9,8 @@ use roentgen_domain::{
     worklist_item,
 };
 use roentgen_store::StoreError;
+use roentgen_store::error::KeyError;
 use roentgen_store::error::{EngineError, Unavailable, error_chain};
-use roentgen_store::keys::KeyError;
 
 use super::{FieldError, Problem, ProblemCode};
 

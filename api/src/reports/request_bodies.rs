@@ -13,11 +13,11 @@ macro_rules! command_bodies {
 mod added;
 
 use roentgen_domain::Change;
+use roentgen_domain::codes::SectionCode;
 use roentgen_domain::ids::{OrderId, PatientId, PractitionerId, StudyId, TemplateId};
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::report::{
     AuthoredContent, Content, ContentChanges, ContentEdit, Edit, NewCommunication, Section,
-    SectionCode,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;

@@ -6,7 +6,7 @@ use roentgen_domain::ids::{StreamId, StudyId, TenantId, WorklistItemId};
 use roentgen_domain::order::Order;
 use roentgen_domain::study::{self, Study};
 use roentgen_domain::worklist_item::{Command, WorklistItem};
-use roentgen_store::codec::EventReadError;
+use roentgen_store::error::EventReadError;
 
 use super::{Cause, Effect, Policy, PolicyMemory};
 use crate::error::{CommandError, DomainError};

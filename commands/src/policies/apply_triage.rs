@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use roentgen_domain::ai_task::{self, AiTask};
 use roentgen_domain::ids::WorklistItemId;
 use roentgen_domain::worklist_item::{AiContribution, Command};
-use roentgen_store::codec::EventReadError;
+use roentgen_store::error::EventReadError;
 
 use super::{Cause, Effect, Policy, PolicyMemory};
 use crate::worklist::system_commands::SystemItemCommand;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use roentgen_domain::ids::StreamId;
 
+use crate::envelope::CommandEnvelope;
 use crate::error::CommandError;
-use crate::executor::{CommandEnvelope, Executor, UseCase};
+use crate::executor::{Executor, UseCase};
 
 /// Use case that a policy issues because of an event.
 #[derive(Debug, Clone)]

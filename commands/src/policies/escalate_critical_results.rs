@@ -5,13 +5,14 @@ use roentgen_domain::Timestamp;
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{CorrelationId, EventId, ReportId, StreamId, TenantId};
 use roentgen_domain::report::{self, Command, Report};
-use roentgen_store::codec::EventReadError;
+use roentgen_store::error::EventReadError;
 use roentgen_store::policy_memory::MemoryEntry;
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, Effect, Policy, PolicyMemory, TimerOutcome};
+use crate::envelope::CommandEnvelope;
 use crate::error::{CommandError, DomainError};
-use crate::executor::{CommandEnvelope, Executor, UseCase};
+use crate::executor::{Executor, UseCase};
 use crate::unit_of_work::UnitOfWork;
 
 /// Memory topic of the deadlines, keyed by report and event position.

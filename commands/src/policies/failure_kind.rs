@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use roentgen_store::StoreError;
+use roentgen_store::error::KeyError;
 use roentgen_store::error::{Corruption, EngineError};
-use roentgen_store::keys::KeyError;
 
 use crate::error::CommandError;
 

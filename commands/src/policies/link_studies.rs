@@ -6,7 +6,7 @@ use roentgen_domain::ids::{OrderId, StreamId, StudyId, TenantId};
 use roentgen_domain::order::Order;
 use roentgen_domain::study::{self, Command, OrderLink, Study};
 use roentgen_domain::{Aggregate as _, Versioned};
-use roentgen_store::codec::EventReadError;
+use roentgen_store::error::EventReadError;
 use roentgen_store::policy_memory::MemoryKey;
 
 use super::{Cause, Effect, Policy, PolicyMemory};

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use roentgen_domain::ids::StreamId;
-use roentgen_store::codec::EventReadError;
+use roentgen_store::error::EventReadError;
 use roentgen_store::error::error_chain;
 use roentgen_store::log::StoredEvent;
 use roentgen_store::policy_memory::RejectedEffect;
 
 use super::failure_kind::FailureKind;
 use super::{Cause, Effect, Policy};
+use crate::envelope::CommandEnvelope;
 use crate::error::CommandError;
-use crate::executor::{CommandEnvelope, Idempotency};
+use crate::idempotency::Idempotency;
 
 /// Effect with the event that caused it.
 pub(super) struct PlannedEffect {

@@ -13,13 +13,14 @@ use roentgen_domain::study::Study;
 use roentgen_domain::study_access::StudyAccess;
 use roentgen_domain::worklist_item::{self, Assignment, Command, Status, WorklistItem};
 use roentgen_domain::{Timestamp, Versioned};
-use roentgen_store::codec::EventReadError;
+use roentgen_store::error::EventReadError;
 use roentgen_store::policy_memory::MemoryEntry;
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, Effect, Policy, PolicyMemory, TimerOutcome};
+use crate::envelope::CommandEnvelope;
 use crate::error::{CommandError, DomainError};
-use crate::executor::{CommandEnvelope, Executor, UseCase};
+use crate::executor::{Executor, UseCase};
 use crate::unit_of_work::UnitOfWork;
 use crate::worklist::assignment;
 

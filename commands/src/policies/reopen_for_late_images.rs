@@ -6,7 +6,7 @@ use roentgen_domain::report::{self, Report};
 use roentgen_domain::study::Study;
 use roentgen_domain::worklist_item::{self, Command, Status, WorklistItem};
 use roentgen_domain::{Aggregate as _, Versioned};
-use roentgen_store::codec::EventReadError;
+use roentgen_store::error::EventReadError;
 use roentgen_store::policy_memory::MemoryKey;
 
 use super::{Cause, Effect, Policy, PolicyMemory};

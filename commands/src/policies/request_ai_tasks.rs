@@ -8,7 +8,7 @@ use roentgen_domain::ai_task::{AiTask, Command, NewTask, task_id};
 use roentgen_domain::ids::{AiModelId, AiTaskId, StreamId, StudyId, TenantId};
 use roentgen_domain::study::{self, Study};
 use roentgen_domain::{Aggregate as _, Versioned};
-use roentgen_store::codec::EventReadError;
+use roentgen_store::error::EventReadError;
 use roentgen_store::policy_memory::MemoryKey;
 
 use super::{Cause, Effect, Policy, PolicyMemory};

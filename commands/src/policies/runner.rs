@@ -23,7 +23,8 @@ use super::planned_effect::{PlannedEffect, lanes, undecodable_event};
 use super::policy_memory::PolicyMemory;
 use super::timers::Timers;
 use super::{Cause, POLICIES, Policy};
-use crate::executor::{EFFECT_RESERVATION_TTL_MS, Executor};
+use crate::executor::Executor;
+use crate::idempotency::EFFECT_RESERVATION_TTL_MS;
 
 /// Maximum number of lanes that run concurrently.
 const LANES: usize = 16;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use roentgen_domain::ids::{StudyId, WorklistItemId};
 use roentgen_domain::report::{self, Report, Status};
 use roentgen_domain::worklist_item::Command;
-use roentgen_store::codec::EventReadError;
+use roentgen_store::error::EventReadError;
 
 use super::{Cause, Effect, Policy, PolicyMemory};
 use crate::worklist::system_commands::SystemItemCommand;

@@ -7,7 +7,7 @@ use roentgen_domain::pacs_endpoint::PacsEndpoint;
 use roentgen_domain::study::{self, LinkKind, Study};
 use roentgen_domain::worklist_item::{self, Command, WorklistItem};
 use roentgen_domain::{Change, Timestamp, Versioned};
-use roentgen_store::codec::EventReadError;
+use roentgen_store::error::EventReadError;
 use roentgen_store::policy_memory::MemoryKey;
 
 use super::{Cause, Effect, Policy, PolicyMemory};

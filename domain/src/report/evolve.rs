@@ -9,7 +9,8 @@ use super::phi::ReportPhi;
 use super::state::{
     Activity, Addendum, Lifecycle, Report, Review, SignatureRecord, SignedVersion, Status,
 };
-use crate::aggregate::{DomainEvent, EncodeError, UnexpectedEvent};
+use crate::aggregate::{DomainEvent, UnexpectedEvent};
+use crate::codec_error::EncodeError;
 
 pub(super) fn evolve(state: Option<Report>, event: Event) -> Result<Report, UnexpectedEvent> {
     let misplaced = UnexpectedEvent {

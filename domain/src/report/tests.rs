@@ -3,6 +3,7 @@ mod properties;
 mod signatures;
 mod transitions;
 
+use crate::codes::SectionCode;
 use serde_json::json;
 use uuid::Uuid;
 

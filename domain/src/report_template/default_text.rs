@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::change::Change;
+use crate::codes::{InvalidSectionCode, SectionCode};
 use crate::json::{Json, Kind, kind, members_in, text};
-use crate::report::{InvalidSectionCode, SectionCode};
 use crate::text::{Text, TextError};
 
 /// Default text: one text for the findings, or texts by section. A section without text is empty and to be filled.

@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::codes::{InvalidSectionCode, SectionCode};
 use crate::given_when_then::{context, given};
 use crate::json::Json;
-use crate::report::{InvalidSectionCode, SectionCode};
 use crate::text::{MAX_TEXT_BYTES, TextError};
 
 fn ct_head() -> ReportTemplate {

@@ -10,8 +10,14 @@ use crate::log::{
     AppendBatch, BatchOutcome, Head, HeldReservation, LogFilter, LogPage, ReservationKey,
     StoredEvent, StreamTails,
 };
-use crate::notify::NotificationStream;
-use crate::reads::Scope;
+use crate::readers::Scope;
+
+/// Notifications from other nodes.
+#[async_trait]
+pub trait NotificationStream: Send {
+    /// Waits for the next notification from another node.
+    async fn next(&mut self) -> Result<(), EngineError>;
+}
 
 /// The log: appends, reads, and the reservations that appends make.
 ///

@@ -6,10 +6,28 @@ use async_trait::async_trait;
 use roentgen_domain::ids::{PatientId, SecretId, TenantId};
 use uuid::Uuid;
 
-use crate::error::EngineError;
-use crate::keys::{KeyBinding, KeyMismatch};
+use crate::error::{EngineError, KeyMismatch};
 use crate::log::{KeyState, KnownKeys, RegisteredKey};
-use crate::secrets::SealedSecret;
+
+/// What to do with a log and keys that are not yet bound to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyBinding {
+    /// Bind them.
+    Bind,
+    /// Leave them unchanged.
+    Look,
+}
+
+/// A stored secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSecret {
+    /// Tenant of the secret.
+    pub tenant_id: TenantId,
+    /// Secret id, random.
+    pub id: SecretId,
+    /// Nonce (12 bytes), ciphertext and tag (16 bytes).
+    pub sealed: Vec<u8>,
+}
 
 /// Patient keys, the log's register of them, sealed secrets, and what identifies the deployment.
 ///

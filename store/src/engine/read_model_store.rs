@@ -9,7 +9,7 @@ use crate::generation::{GenerationState, LiveTables};
 use crate::read_model::{
     ListQuery, ParkedRetry, ParkedStream, ProjectionBatch, ReadModel, Row, Table,
 };
-use crate::reads::Scope;
+use crate::readers::Scope;
 
 /// Rows of read models, and the streams that are parked.
 ///

@@ -9,7 +9,8 @@ use aes_gcm::Aes256Gcm;
 use roentgen_domain::ids::StreamId;
 use uuid::Uuid;
 
-use super::{PatientKey, SealError, key_id_of};
+use super::{PatientKey, key_id_of};
+use crate::error::SealError;
 use crate::log::NewPatientKey;
 
 /// A patient's keys. A part sealed neither with the current key nor with an erased one cannot be opened: its key is

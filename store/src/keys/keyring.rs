@@ -7,11 +7,9 @@ use std::time::{Duration, Instant};
 use roentgen_domain::ids::{PatientId, TenantId};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    KeyBinding, KeyError, MasterKey, MissingKeys, Patient, PatientKey, PatientKeys, key_mismatch,
-};
-use crate::engine::KeyStore;
-use crate::error::EngineError;
+use super::{MasterKey, MissingKeys, Patient, PatientKey, PatientKeys, key_mismatch};
+use crate::engine::{KeyBinding, KeyStore};
+use crate::error::{EngineError, KeyError};
 use crate::lifecycle::BackgroundTasks;
 use crate::log::{KnownKeys, NewPatientKey};
 use crate::weighed::WeightedLru;

@@ -7,8 +7,9 @@ use roentgen_domain::ids::StreamId;
 use roentgen_domain::json::Members;
 use uuid::Uuid;
 
+use super::PatientKeys;
 use super::form::Header;
-use super::{PatientKeys, SealError};
+use crate::error::SealError;
 
 /// The sealed parts of a stream's events that are still visible, as stored in a read-model row. Each part is stored as
 /// the version of its event (be64), its length (be32) and its bytes.

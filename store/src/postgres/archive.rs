@@ -11,7 +11,7 @@ use crate::clock;
 use crate::engine::LogArchive;
 use crate::error::EngineError;
 use crate::log::{LogFilter, StoredEvent};
-use crate::reads::Scope;
+use crate::readers::Scope;
 
 const ALL: &str = "SELECT first_position, past_position, last_hash, file_name, file_sha256 \
     FROM log_archives ORDER BY first_position";

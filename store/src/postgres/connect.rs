@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::error::EngineError;
-use crate::reads::SYSTEM_READERS;
+use crate::readers::SYSTEM_READERS;
 
 use super::{error_class, target, tcp_nodelay};
 

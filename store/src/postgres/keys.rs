@@ -7,11 +7,12 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::clock;
+use crate::engine::KeyBinding;
+use crate::engine::SealedSecret;
 use crate::engine::{KeyStore, SERVED_WITH_TOKENS};
+use crate::error::KeyMismatch;
 use crate::error::{Corruption, EngineError};
-use crate::keys::{KeyBinding, KeyMismatch};
 use crate::log::{KeyState, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
-use crate::secrets::SealedSecret;
 
 use super::Postgres;
 use super::row_reader::{PgRowReader, to_bigint};

@@ -8,18 +8,19 @@ use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use sqlx::postgres::PgRow;
 
 use crate::chain::GENESIS;
-use crate::engine::{EventLog, MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
+use crate::engine::EventLog;
 use crate::error::{Corruption, EngineError};
 use crate::log::{
     AppendBatch, BatchOutcome, Head, HeldReservation, LogFilter, LogPage, ReservationKey,
     StoredEvent, StreamTails, TailsPageLimit,
 };
+use crate::log::{MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
 
 use super::notifications::{CHANNEL, PgNotificationStream};
 use super::row_reader::{PgRowReader, to_bigint};
 use super::{Postgres, Statement};
-use crate::notify::NotificationStream;
-use crate::reads::Scope;
+use crate::engine::NotificationStream;
+use crate::readers::Scope;
 
 const HEAD: &str =
     "SELECT position, hash FROM events WHERE position >= $1 ORDER BY position DESC LIMIT 1";

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::postgres::PgListener;
 
+use crate::engine::NotificationStream;
 use crate::error::EngineError;
-use crate::notify::NotificationStream;
 
 use super::{Postgres, error_class};
 

@@ -5,7 +5,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use crate::engine::EventLog as _;
 use crate::error::EngineError;
 use crate::read_model::{ParkedRetry, ProjectionBatch, RetryEnd};
-use crate::reads::Scope;
+use crate::readers::Scope;
 
 use super::row_reader::to_bigint;
 use super::write_projection::upsert;

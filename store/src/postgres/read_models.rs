@@ -12,7 +12,7 @@ use crate::read_model::{
     Column, ColumnKind, ListQuery, ParkedRetry, ParkedStream, ProjectionBatch, ReadModel, Row,
     RowBatchLimit, Table, Value,
 };
-use crate::reads::Scope;
+use crate::readers::Scope;
 use crate::sql::{Arg, Dialect};
 
 use super::row_reader::PgRowReader;

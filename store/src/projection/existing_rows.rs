@@ -9,7 +9,7 @@ use super::{MultiRowProjection, ProjectionKind};
 use crate::engine::ReadModelStore;
 use crate::error::EngineError;
 use crate::read_model::{Row, Table};
-use crate::reads::Scope;
+use crate::readers::Scope;
 
 /// Source of existing rows. Rows of the previous batch take precedence, because it may not be written yet.
 #[derive(Clone, Copy)]

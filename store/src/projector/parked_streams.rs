@@ -13,7 +13,7 @@ use crate::projection::Projection;
 use crate::projection::failure_scope::{FailureScope, reason};
 use crate::projection::stream_fold::StreamFold;
 use crate::read_model::{Checkpoint, ParkedRetry, ParkedStream, ReadModel, RetryEnd, Row, Table};
-use crate::reads::Scope;
+use crate::readers::Scope;
 
 /// Number of events per read.
 const PAGE: u32 = 100;

@@ -12,7 +12,7 @@ use crate::error::EngineError;
 use crate::generation::GenerationState;
 use crate::projection::batch::{FoldMode, FoldedBatch, ProjectedTable, fold_whole};
 use crate::read_model::{ParkedStream, Row, Table};
-use crate::reads::Scope;
+use crate::readers::Scope;
 
 /// Outcome of a verification.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,11 +7,12 @@ use roentgen_domain::ids::StreamId;
 
 use super::stream_scan::{StreamChunk, StreamScanner};
 use crate::checkpoint::{checkpoint_after_page, checkpoint_at};
-use crate::engine::{Engine, MAX_POSITIONS_PER_PAGE};
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::generation::Generation;
 use crate::lifecycle::BackgroundTasks;
 use crate::log::LogFilter;
+use crate::log::MAX_POSITIONS_PER_PAGE;
 use crate::projection::batch::{self, FoldMode, FoldedBatch, ProjectedTable};
 use crate::projection::existing_rows::RowSource;
 use crate::projection::live_tables::table;

@@ -14,7 +14,7 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use super::error_class::{InsecureFileMode, UnsupportedSqliteVersion, classify, classify_commit};
 use super::readers::{ReadConnection, Readers};
 use crate::error::EngineError;
-use crate::reads::SYSTEM_READERS;
+use crate::readers::SYSTEM_READERS;
 
 /// Maximum wait of a caller for the writer or a reader.
 const WRITER_WAIT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -14,8 +14,10 @@ use super::meta;
 use super::readers::ReadConnection;
 use super::statement::run_all;
 use crate::clock;
+use crate::engine::KeyBinding;
 use crate::error::EngineError;
-use crate::keys::{KeyBinding, KeyMismatch, sealing_key};
+use crate::error::KeyMismatch;
+use crate::keys::sealing_key;
 use crate::log::{NewPatientKey, WrappedKey};
 
 const KEYS_ID: &str = "keys_id";

@@ -14,14 +14,15 @@ use super::row_reader::SqliteRowReader;
 use super::statement::{bound, hex_array, int};
 use super::{append, keys};
 use crate::chain::GENESIS;
-use crate::engine::{EventLog, MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
+use crate::engine::EventLog;
+use crate::engine::NotificationStream;
 use crate::error::EngineError;
 use crate::log::{
     AppendBatch, BatchOutcome, Head, HeldReservation, LogFilter, LogPage, ReservationKey,
     StoredEvent, StreamTails, TailsPageLimit,
 };
-use crate::notify::NotificationStream;
-use crate::reads::Scope;
+use crate::log::{MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
+use crate::readers::Scope;
 use crate::sql::{Arg, Statement};
 
 /// Expands to `SELECT <an event's columns> FROM <from>`.

@@ -8,7 +8,7 @@ use super::statement::int;
 use crate::engine::EventLog;
 use crate::error::EngineError;
 use crate::read_model::{ParkedRetry, ProjectionBatch, RetryEnd};
-use crate::reads::Scope;
+use crate::readers::Scope;
 
 const IS_PARKED: &str = "SELECT 1 FROM parked WHERE model = ?1 AND stream_id = ?2";
 

@@ -22,7 +22,7 @@ use crate::read_model::{
     Checkpoint, Column, ColumnKind, ListQuery, ParkedRetry, ParkedStream, ProjectionBatch,
     ReadModel, Row, RowBatchLimit, Table, Value,
 };
-use crate::reads::Scope;
+use crate::readers::Scope;
 use crate::sql::Dialect;
 
 pub(super) const DIALECT: Dialect = Dialect {

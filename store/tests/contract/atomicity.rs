@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roentgen_domain::ids::PatientId;
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::log::{Append, MAX_EVENT_BYTES, ReservationKey, WrappedKey};
-use roentgen_store::reads::Scope;
+use roentgen_store::readers::Scope;
 
 use crate::builders::{
     append_to_each, check, claim, event, key, key_of, patient, stream, tenant, to, unstorable_event,

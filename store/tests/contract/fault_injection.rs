@@ -10,25 +10,26 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use roentgen_store::archive::{ArchivedPartition, LogPartition};
+use roentgen_store::engine::KeyBinding;
+use roentgen_store::engine::NotificationStream;
+use roentgen_store::engine::SealedSecret;
 use roentgen_store::engine::{
     Engine, EventLog, GenerationStore, KeyStore, LeaseStore, LogArchive, ReadModelStore,
     SubscriptionStore,
 };
+use roentgen_store::error::KeyMismatch;
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::generation::{Generation, GenerationState, LiveTables, NewGeneration};
-use roentgen_store::keys::{KeyBinding, KeyMismatch};
 use roentgen_store::log::{
     Append, AppendBatch, AppendReceipt, BatchOutcome, Head, HeldReservation, KeyState, KnownKeys,
     LogFilter, LogPage, RegisteredKey, ReservationKey, StoredEvent, StreamTails,
 };
-use roentgen_store::notify::NotificationStream;
 use roentgen_store::policy_memory::{MemoryBatch, MemoryEntry, RejectedEffect};
 use roentgen_store::read_model::{
     Checkpoint, ListQuery, ParkedRetry, ParkedStream, ProjectionBatch, Row, Table,
 };
-use roentgen_store::reads::{Readers, Scope};
+use roentgen_store::readers::{Readers, Scope};
 use roentgen_store::relay_checkpoint::RelayCheckpoint;
-use roentgen_store::secrets::SealedSecret;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use roentgen_store::database::DatabaseUrl;
 use roentgen_store::error::{EngineError, StoreError};
 use roentgen_store::log::Append;
-use roentgen_store::reads::Scope;
+use roentgen_store::readers::Scope;
 
 use crate::builders::{append_to_each, claim, key, key_of, patient, stream, to, unstorable_event};
 use crate::fault_injection::{FaultyEngine, LostResponse};

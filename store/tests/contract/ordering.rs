@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roentgen_store::engine::{Engine, MAX_PAGE_BYTES};
+use roentgen_store::engine::Engine;
+use roentgen_store::log::MAX_PAGE_BYTES;
 use roentgen_store::log::{LogFilter, MAX_EVENT_BYTES};
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use tokio::task::JoinSet;

@@ -8,7 +8,7 @@ use roentgen_store::engine::Engine;
 use roentgen_store::log::Append;
 use roentgen_store::projector::{ParkedStreams, RetryOutcome};
 use roentgen_store::read_model::ParkedStream;
-use roentgen_store::reads::Scope;
+use roentgen_store::readers::Scope;
 
 use crate::builders::{stream, to};
 use crate::fault_injection::FaultyEngine;

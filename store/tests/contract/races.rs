@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use roentgen_domain::ids::{EventId, StreamId};
 use roentgen_store::error::StoreError;
 use roentgen_store::log::{Append, AppendReceipt};
-use roentgen_store::reads::Scope;
+use roentgen_store::readers::Scope;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 

@@ -7,7 +7,7 @@ use roentgen_store::engine::Engine;
 use roentgen_store::error::EngineError;
 use roentgen_store::generation::{Generation, GenerationState, NewGeneration};
 use roentgen_store::read_model::{Checkpoint, ProjectionBatch, Table};
-use roentgen_store::reads::Scope;
+use roentgen_store::readers::Scope;
 use roentgen_store::rebuild::{DropOutcome, RebuildService};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

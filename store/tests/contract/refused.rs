@@ -6,7 +6,7 @@ use roentgen_domain::ids::StreamId;
 use roentgen_store::generation::GenerationState;
 use roentgen_store::projector::{ParkedStreams, RetryOutcome};
 use roentgen_store::read_model::Table;
-use roentgen_store::reads::Scope;
+use roentgen_store::readers::Scope;
 
 use crate::builders::{stream, to};
 use crate::fault_injection::FaultyEngine;

@@ -3,7 +3,7 @@
 use roentgen_store::clock::now_ms;
 use roentgen_store::error::StoreError;
 use roentgen_store::log::{Append, HeldReservation, Reservation, ReservationKey};
-use roentgen_store::reads::Scope;
+use roentgen_store::readers::Scope;
 
 use crate::builders::{held_by, key, stream, to};
 use crate::harness::{ContractDatabase, verified_log, wait_until};

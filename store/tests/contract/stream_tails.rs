@@ -1,6 +1,6 @@
 //! Remaining events of streams after their first events, as rebuilds read them.
 
-use roentgen_store::engine::MAX_PAGE_BYTES;
+use roentgen_store::log::MAX_PAGE_BYTES;
 use roentgen_store::log::{LogFilter, StoredEvent};
 
 use crate::builders::{STREAM_TYPE, stream, to};

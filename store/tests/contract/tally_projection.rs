@@ -13,7 +13,7 @@ use roentgen_store::projection::{
 };
 use roentgen_store::projector::{ProjectionProgress, Projector};
 use roentgen_store::read_model::{Checkpoint, Column, ColumnKind, Index, ReadModel, Row, Value};
-use roentgen_store::reads::Scope;
+use roentgen_store::readers::Scope;
 use roentgen_store::rebuild::RebuildService;
 use uuid::Uuid;
 

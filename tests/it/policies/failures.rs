@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::Result;
 use roentgen_commands::policies::{Cause, Effect, Policy, PolicyMemory};
 use roentgen_domain::ids::WorklistItemId;
-use roentgen_store::codec::EventReadError;
+use roentgen_store::error::EventReadError;
 use roentgen_tests::{DbFile, EngineKind, RawDatabase, TestDatabase};
 
 use super::TestNode;

@@ -12,7 +12,7 @@ use roentgen_domain::Versioned;
 use roentgen_domain::ids::{OrderId, StreamId, TenantId, WorklistItemId};
 use roentgen_domain::order::{Command, Order, Status as OrderStatus, Update};
 use roentgen_domain::worklist_item::Status;
-use roentgen_store::codec::EventReadError;
+use roentgen_store::error::EventReadError;
 use roentgen_store::fair::ShareOwner;
 use roentgen_store::log::{Append, ExpectedVersion, NewEvent};
 use roentgen_store::policy_memory::MemoryBatch;

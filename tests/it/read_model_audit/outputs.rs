@@ -10,7 +10,7 @@ use roentgen_store::engine::Engine as Log;
 use roentgen_store::keys::{Keyring, SealedPhi};
 use roentgen_store::log::StoredEvent;
 use roentgen_store::read_model::Row;
-use roentgen_store::reads::Scope;
+use roentgen_store::readers::Scope;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use roentgen_store::keys::KeyMismatch;
+use roentgen_store::error::KeyMismatch;
 use roentgen_store::sqlite::UnsupportedSqliteVersion;
 
 use super::*;

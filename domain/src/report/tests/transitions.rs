@@ -1,4 +1,5 @@
 use super::*;
+use crate::codes::SectionCode;
 use crate::report_template::DefaultText;
 
 /// Outcome of each command in each status: an event, no event (`=`), or a rejection (`-`).

@@ -4,7 +4,7 @@
 //! every append were written. Usually the prediction is right, and the database has nothing to hash; otherwise the
 //! database computes the chain hashes.
 
-use crate::chain::{self, Digest};
+use crate::chain::Digest;
 use crate::log::{AppendBatch, AppendOutcome, BatchOutcome, Head};
 
 /// Head of the log after this node's last batch.
@@ -30,7 +30,7 @@ impl PredictedHead {
         let leaves = winners.flat_map(|(prepared, _)| &prepared.leaves);
         let mut head = outcome.before;
         let recorded_at_ms = outcome.recorded_at_ms;
-        chain::extend(&mut head, recorded_at_ms, leaves);
+        head.extend(recorded_at_ms, leaves);
         Self {
             head,
             recorded_at_ms,
@@ -52,7 +52,7 @@ impl PrecomputedLinks {
         let leaves = batch.appends.iter().flat_map(|append| &append.leaves);
         let mut head = outlook.head;
         Self {
-            links: chain::extend(&mut head, recorded_at_ms, leaves),
+            links: head.extend(recorded_at_ms, leaves),
             head: outlook.head,
             recorded_at_ms,
         }

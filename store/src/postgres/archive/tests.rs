@@ -5,7 +5,7 @@ use crate::archive::ArchivedPartition;
 use crate::error::EngineError;
 use crate::log::{AppendOutcome, LogFilter};
 use crate::postgres::test_support::{PostgresFixture, run, sqlstate_of, stream, to};
-use crate::reads::Scope;
+use crate::readers::Scope;
 
 /// Archives the log's oldest partition.
 async fn archive(database: &PostgresFixture) -> Result<u64, EngineError> {

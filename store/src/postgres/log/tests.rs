@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use super::{HEAD, OF_STREAM, PAGE, PAGE_OF_BEGINNINGS, PAGE_OF_STREAM, PAGE_OF_TENANT, TAILS};
 use crate::clock::fresh_id;
-use crate::engine::MAX_POSITIONS_PER_PAGE;
 use crate::error::EngineError;
+use crate::log::MAX_POSITIONS_PER_PAGE;
 use crate::log::{LogFilter, PreparedAppend};
 use crate::postgres::test_support::{PostgresFixture, TENANT, ask, prepare, run, stream, to};
-use crate::reads::Scope;
+use crate::readers::Scope;
 
 /// Runs SQL as the owner with the triggers disabled, as an attacker with the owner's rights could.
 async fn tamper(database: &PostgresFixture, sql: &str) {

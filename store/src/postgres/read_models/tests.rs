@@ -8,15 +8,16 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::fresh_id;
+use crate::engine::KeyBinding;
 use crate::error::EngineError;
+use crate::error::KeyMismatch;
 use crate::generation::{GenerationState, NewGeneration};
-use crate::keys::{KeyBinding, KeyMismatch};
 use crate::postgres::test_support::{PostgresFixture, TENANT, ask, stream};
 use crate::read_model::{
     Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, ParkedStream, ProjectionBatch,
     ReadModel, Row, Table, Value,
 };
-use crate::reads::Scope;
+use crate::readers::Scope;
 
 static ORDERS: ReadModel = ReadModel {
     name: "orders",

@@ -2,7 +2,7 @@ use super::*;
 use crate::chain::{GENESIS, link};
 use crate::engine::{EventLog as _, KeyStore as _};
 use crate::log::{AppendOutcome, Head, LogFilter, NewPatientKey, WrappedKey};
-use crate::reads::Scope;
+use crate::readers::Scope;
 use roentgen_domain::ids::PatientId;
 
 fn patient_key(patient: u128, key_id: u128) -> NewPatientKey {

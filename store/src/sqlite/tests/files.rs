@@ -1,7 +1,8 @@
 use super::*;
+use crate::engine::KeyBinding;
 use crate::engine::{EventLog as _, KeyStore as _};
+use crate::error::KeyMismatch;
 use crate::error::error_chain;
-use crate::keys::{KeyBinding, KeyMismatch};
 use sqlx::Connection as _;
 
 fn names(bed: &SqliteFixture) -> Vec<String> {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::engine::EventLog as _;
-use crate::engine::MAX_POSITIONS_PER_PAGE;
+use crate::log::MAX_POSITIONS_PER_PAGE;
 use crate::log::{LogFilter, LogPage};
-use crate::reads::Scope;
+use crate::readers::Scope;
 use roentgen_domain::ids::PatientId;
 
 const NONE: [u64; 0] = [];

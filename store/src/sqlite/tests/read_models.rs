@@ -7,7 +7,7 @@ use crate::read_model::{
     Checkpoint, Column, ColumnKind, Filter, Index, ListQuery, ParkedStream, ProjectionBatch,
     ReadModel, Row, Table, Value,
 };
-use crate::reads::Scope;
+use crate::readers::Scope;
 
 static ITEMS: ReadModel = ReadModel {
     name: "items",

@@ -5,7 +5,7 @@ use roentgen_api::problem::ProblemCode;
 use roentgen_store::keys::{Keyring, MasterKey};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::StoredEvent;
-use roentgen_store::reads::Scope;
+use roentgen_store::readers::Scope;
 use roentgen_tests::{DbFile, EngineKind, RawDatabase};
 use serde_json::json;
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::{GenerationStore as _, ReadModelStore as _};
-use crate::reads::Scope;
+use crate::readers::Scope;
 
 /// Creates a generation that is being built, and returns a batch that adds rows to it.
 async fn filling(database: &PostgresFixture, rows: Vec<Row>) -> ProjectionBatch {

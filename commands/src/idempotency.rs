@@ -56,17 +56,17 @@ impl Idempotency {
         }
     }
 
-    pub(super) const fn key(&self) -> ReservationKey {
+    pub(crate) const fn key(&self) -> ReservationKey {
         self.key
     }
 
     /// Checks whether the key was used with this body.
-    pub(super) fn came_with(&self, request_hash: Digest) -> bool {
+    pub(crate) fn came_with(&self, request_hash: Digest) -> bool {
         self.request_hash == request_hash
     }
 
     /// Builds the reservation that returns this resource.
-    pub(super) fn claim<A: Aggregate>(&self, resource: &Versioned<A>) -> Reservation {
+    pub(crate) fn claim<A: Aggregate>(&self, resource: &Versioned<A>) -> Reservation {
         let held = HeldReservation {
             request_hash: self.request_hash,
             stream_id: resource.id,
