@@ -8,8 +8,6 @@
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use sha2::{Digest as _, Sha256};
 
-use crate::log::Head;
-
 /// A SHA-256 digest: a leaf hash or a chain hash.
 pub type Digest = [u8; 32];
 
@@ -72,20 +70,6 @@ pub fn link(previous: &Digest, position: u64, recorded_at_ms: i64, leaf: &Digest
     hasher.update(recorded_at_ms.to_be_bytes());
     hasher.update(leaf);
     hasher.finalize().into()
-}
-
-/// Advances `head` over events with these leaf hashes and one recording time. Returns the chain hash of each event.
-pub fn extend<'a>(
-    head: &mut Head,
-    recorded_at_ms: i64,
-    leaves: impl IntoIterator<Item = &'a Digest>,
-) -> Vec<Digest> {
-    let step = |leaf| {
-        head.position += 1;
-        head.hash = link(&head.hash, head.position, recorded_at_ms, leaf);
-        head.hash
-    };
-    leaves.into_iter().map(step).collect()
 }
 
 /// Computes the SHA-256 digest of `bytes`.

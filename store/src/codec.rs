@@ -119,8 +119,9 @@ pub struct Folded<A> {
 ///
 /// # Errors
 ///
-/// [`StoreError::Unreadable`] names the event that cannot be read. Its source is [`SealError::KeyMissing`] if a key
-/// neither exists nor has a tombstone. [`StoreError::Keys`] if the key lookup fails.
+/// [`StoreError::Unreadable`] names the event that cannot be read. Its source is
+/// [`SealError::KeyMissing`](crate::error::SealError::KeyMissing) if a key neither exists nor has a tombstone.
+/// [`StoreError::Keys`] if the key lookup fails.
 pub async fn fold<A: Aggregate>(
     before: Option<Versioned<A>>,
     events: &[StoredEvent],
