@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
-use crate::openapi::AiModelDocument;
+use crate::openapi::{AiModelDocument, values};
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
 use crate::validation::{self, BodyValidator, JsonObject};
@@ -33,25 +33,31 @@ const COLLECTION: &str = "/imaging-ai/models";
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAiModel {
     /// 1 to 64 characters from A-Z, 0-9, _, - and .; unique per tenant.
-    #[schema(required, value_type = String, example = "CT_HEAD_ICH_TRIAGE")]
+    #[schema(required, value_type = values::CatalogCode, example = "CT_HEAD_ICH_TRIAGE")]
     code: Option<String>,
     /// Display name.
-    #[schema(required, value_type = String)]
+    #[schema(required, value_type = values::Name)]
     name: Option<String>,
     /// Free-text description.
+    #[schema(value_type = Option<values::Note>)]
     description: Option<String>,
     /// Intended modality; any if omitted.
+    #[schema(value_type = Option<values::ModalityCode>)]
     modality_code: Option<String>,
     /// Intended body part; any if omitted.
+    #[schema(value_type = Option<values::Label>)]
     body_part: Option<String>,
     /// Supported task types.
     #[schema(required, value_type = CapabilitiesBody)]
     capabilities: Option<JsonObject<CapabilitiesBody>>,
     /// Vendor.
+    #[schema(value_type = Option<values::Label>)]
     vendor: Option<String>,
     /// Vendor version; returned as `model_version`.
+    #[schema(value_type = Option<values::Label>)]
     version: Option<String>,
     /// Alias of `version`, as returned in responses.
+    #[schema(value_type = Option<values::Label>)]
     model_version: Option<String>,
     /// Inference endpoint.
     #[schema(value_type = Option<EndpointBody>)]
@@ -60,6 +66,7 @@ pub(crate) struct NewAiModel {
     is_active: Option<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -69,19 +76,19 @@ pub(crate) struct NewAiModel {
 pub(crate) struct AiModelChanges {
     /// Display name.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::Name, required = false)]
     name: Change<String>,
     /// Free-text description.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Note>)]
     description: Change<String>,
     /// Intended modality; any if null.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::ModalityCode>)]
     modality_code: Change<String>,
     /// Intended body part; any if null.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Label>)]
     body_part: Change<String>,
     /// Supported task types, merged by name; `null` removes one.
     #[serde(default)]
@@ -89,15 +96,15 @@ pub(crate) struct AiModelChanges {
     capabilities: Change<JsonObject<CapabilitiesBody>>,
     /// Vendor.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Label>)]
     vendor: Change<String>,
     /// Vendor version; returned as `model_version`.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Label>)]
     version: Change<String>,
     /// Alias of `version`, as returned in responses.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Label>)]
     model_version: Change<String>,
     /// Inference endpoint, merged by member; `null` removes an optional member, or the whole endpoint.
     #[serde(default)]
@@ -109,7 +116,7 @@ pub(crate) struct AiModelChanges {
     is_active: Change<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = Uuid, required = false)]
+    #[schema(value_type = values::OptionalId, required = false)]
     tenant_id: Option<Uuid>,
 }
 
@@ -281,7 +288,7 @@ pub(crate) async fn create(
 
 /// Lists AI models, newest first.
 #[utoipa::path(get, path = "/imaging-ai/models",
-    params(("modality_code" = Option<String>, Query), ("body_part" = Option<String>, Query),
+    params(("modality_code" = Option<values::ModalityCode>, Query), ("body_part" = Option<values::Label>, Query),
         ("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [AiModelDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {

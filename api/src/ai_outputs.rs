@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::command_request::{CommandRequest, TenantScopedBody, created_response};
-use crate::openapi::AiOutputDocument;
+use crate::openapi::{AiOutputDocument, values};
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest, answer};
 use crate::render::{self, OpenedPhi, PhiState};
@@ -34,13 +34,14 @@ pub(crate) struct NewAiOutput {
     #[schema(required, value_type = Uuid)]
     imaging_ai_task_id: Option<Uuid>,
     /// triage, quality, finding_list, bbox, segmentation, suggested_report or comparison.
-    #[schema(required, value_type = String, example = "triage")]
+    #[schema(required, value_type = values::AiOutputType, example = "triage")]
     output_type: Option<String>,
     /// Payload; required members depend on `output_type`, additional members are preserved.
     #[schema(required, value_type = Object)]
     payload: Option<FreeObject>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -170,7 +171,7 @@ async fn opened(app: &App, row: &Row) -> Result<OpenedPhi<Members>, Problem> {
 /// Lists AI outputs, newest first.
 #[utoipa::path(get, path = "/imaging-ai/outputs",
     params(("imaging_ai_task_id" = Option<Uuid>, Query),
-        ("imaging_study_id" = Option<Uuid>, Query), ("output_type" = Option<String>, Query),
+        ("imaging_study_id" = Option<Uuid>, Query), ("output_type" = Option<values::AiOutputType>, Query),
         crate::openapi::PageParameters),
     responses((status = 200, body = [AiOutputDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {

@@ -17,7 +17,7 @@ use crate::authorization::Permission;
 use crate::command_request::{
     CommandRequest, CommandRequestWithQuery, SuccessKind, TenantScopedBody,
 };
-use crate::openapi::AiTaskDocument;
+use crate::openapi::{AiTaskDocument, values};
 use crate::problem::Problem;
 use crate::query_params::StrictQuery;
 use crate::read_request::{PathId, ReadRequest};
@@ -36,10 +36,11 @@ pub(crate) struct NewAiTask {
     #[schema(required, value_type = Uuid)]
     ai_model_id: Option<Uuid>,
     /// triage, quality, pre_report, comparison, detection or segmentation.
-    #[schema(required, value_type = String, example = "triage")]
+    #[schema(required, value_type = values::AiTaskType, example = "triage")]
     task_type: Option<String>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -48,14 +49,14 @@ pub(crate) struct NewAiTask {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AiTaskStatus {
     /// queued, running, completed, failed or cancelled.
-    #[schema(required, value_type = String, example = "running")]
+    #[schema(required, value_type = values::AiTaskStatusName, example = "running")]
     status: Option<String>,
     /// Failure reason; only with status failed.
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::Prose, required = false)]
     error_message: Option<String>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = Uuid, required = false)]
+    #[schema(value_type = values::OptionalId, required = false)]
     tenant_id: Option<Uuid>,
 }
 
@@ -140,7 +141,7 @@ pub(crate) async fn create(
 /// Lists AI tasks, newest first by `requested_at`.
 #[utoipa::path(get, path = "/imaging-ai/tasks",
     params(("imaging_study_id" = Option<Uuid>, Query), ("ai_model_id" = Option<Uuid>, Query),
-        ("task_type" = Option<String>, Query), ("status" = Option<String>, Query),
+        ("task_type" = Option<values::AiTaskType>, Query), ("status" = Option<values::AiTaskStatusName>, Query),
         crate::openapi::PageParameters),
     responses((status = 200, body = [AiTaskDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
@@ -184,8 +185,8 @@ fn needed(status: Status) -> Permission {
 
 /// Updates the status of an AI task, or cancels it. Fields may be sent in the body or in the query.
 #[utoipa::path(patch, path = "/imaging-ai/tasks/{id}/status",
-    params(("id" = Uuid, Path), ("status" = Option<String>, Query),
-        ("error_message" = Option<String>, Query)),
+    params(("id" = Uuid, Path), ("status" = Option<values::AiTaskStatusName>, Query),
+        ("error_message" = Option<values::QueryText>, Query)),
     request_body = AiTaskStatus,
     responses((status = 200, body = AiTaskDocument)))]
 pub(crate) async fn update_status(

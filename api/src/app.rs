@@ -11,8 +11,7 @@ use roentgen_relay::{self as relay, Relay};
 use roentgen_store::StoreError;
 use roentgen_store::database::Store;
 use roentgen_store::engine::Engine;
-use roentgen_store::error::KeyError;
-use roentgen_store::error::{EngineError, Unavailable};
+use roentgen_store::error::{EngineError, KeyError, Unavailable};
 use roentgen_store::fair::{FairShare, Limits, Share, ShareOwner};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lease::{LEADER, Leases};
@@ -121,6 +120,25 @@ pub struct LogConsumers {
     pub relay: Option<(relay::Settings, relay::EventKey)>,
 }
 
+/// What a server is started from.
+#[derive(Debug)]
+pub struct AppParts {
+    /// Database whose schema is up to date.
+    pub engine: Arc<dyn Engine>,
+    /// Master key.
+    pub master: MasterKey,
+    /// Verifier of bearer tokens.
+    pub identity: TokenVerifier,
+    /// Metrics of this process.
+    pub metrics: Metrics,
+    /// Whether `/metrics` needs no token.
+    pub metrics_open: bool,
+    /// Configured timeouts.
+    pub times: Timeouts,
+    /// Consumers of the log.
+    pub consumers: LogConsumers,
+}
+
 /// Failure to start the server.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -150,24 +168,25 @@ impl App {
         Ok(Some(share))
     }
 
-    /// Starts all components on a database with an up-to-date schema.
+    /// Starts all components.
     ///
     /// # Errors
     ///
     /// [`StartError`] of the component that cannot start.
-    pub async fn start(
-        engine: Arc<dyn Engine>,
-        master: MasterKey,
-        identity: TokenVerifier,
-        metrics: (Metrics, bool),
-        times: Timeouts,
-        followers: LogConsumers,
-        tasks: &BackgroundTasks,
-    ) -> Result<Self, StartError> {
+    pub async fn start(parts: AppParts, tasks: &BackgroundTasks) -> Result<Self, StartError> {
+        let AppParts {
+            engine,
+            master,
+            identity,
+            metrics,
+            metrics_open,
+            times,
+            consumers,
+        } = parts;
         let viewer_tokens = ViewerTokens::new(&master, times.viewer_token_ttl);
         let cursors = Cursors::new(&master);
         let store = Store::start(Arc::clone(&engine), master, tasks).await?;
-        let projections = followers.projections;
+        let projections = consumers.projections;
         let tail = Arc::clone(&store.tail);
         let names = projection::leases(&projections).into_iter();
         let names = names.chain([LEADER.to_owned()]);
@@ -176,8 +195,8 @@ impl App {
         let parking = ParkedStreams::new(Arc::clone(&engine), projections.clone());
         let progress = Projector::start(engine, tail, projections, leases, tasks).await?;
         let executor = Executor::new(store.clone());
-        let policies = policies::all(followers.policies);
-        let relay = followers.relay.map(|(settings, key)| {
+        let policies = policies::all(consumers.policies);
+        let relay = consumers.relay.map(|(settings, key)| {
             Relay::start(store.clone(), settings, key, leadership.clone(), tasks)
         });
         let policies = Runner::start(executor.clone(), policies, leadership, tasks).await?;
@@ -193,8 +212,8 @@ impl App {
             cursors,
             bodies: Bodies::default(),
             answers: ResponseBudget::default(),
-            metrics: metrics.0,
-            metrics_open: metrics.1,
+            metrics,
+            metrics_open,
             times,
             followers: FairShare::new("followers", FOLLOWERS),
             long_pages: FairShare::new("long_pages", LONG_PAGES),

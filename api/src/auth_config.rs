@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::openapi::values;
 use crate::validation::{BodyValidator, JsonObject, is_blank};
 
 /// Authentication settings. Write-only: responses contain only `kind`.
@@ -18,7 +19,7 @@ use crate::validation::{BodyValidator, JsonObject, is_blank};
 #[schema(as = AuthConfig)]
 pub(crate) struct AuthConfigBody {
     /// none, basic, bearer or header.
-    #[schema(required, value_type = String, example = "basic")]
+    #[schema(required, value_type = values::AuthKind, example = "basic")]
     kind: Option<String>,
     /// User name (kind basic).
     username: Option<String>,

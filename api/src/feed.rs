@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::command_request::{LOG_POSITION, insert_header};
 use crate::identity::Caller;
 use crate::logged;
+use crate::openapi::values;
 use crate::problem::{Problem, ProblemCode};
 use crate::query_params::StrictQuery;
 use chunks::Chunks;
@@ -58,9 +59,9 @@ struct FeedRequest {
 /// `text/event-stream`. `wait` is the long-poll timeout in seconds. `Scanned-To` is the last position examined for a
 /// filtered page.
 #[utoipa::path(get, path = "/events",
-    params(("after" = Option<u64>, Query), ("limit" = Option<u32>, Query), ("types" = Option<String>, Query),
-        ("stream_type" = Option<String>, Query), ("stream_id" = Option<uuid::Uuid>, Query),
-        ("patient_id" = Option<uuid::Uuid>, Query), ("wait" = Option<u64>, Query), ("phi" = Option<bool>, Query)),
+    params(("after" = Option<u64>, Query), ("limit" = Option<values::LogLimit>, Query), ("types" = Option<values::EventTypes>, Query),
+        ("stream_type" = Option<values::StreamType>, Query), ("stream_id" = Option<uuid::Uuid>, Query),
+        ("patient_id" = Option<uuid::Uuid>, Query), ("wait" = Option<values::WaitSeconds>, Query), ("phi" = Option<bool>, Query)),
     responses((status = 200, content_type = "application/x-ndjson", body = crate::openapi::EventEnvelope)))]
 pub(crate) async fn events(
     State(app): State<App>,

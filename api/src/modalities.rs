@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
-use crate::openapi::ModalityDocument;
+use crate::openapi::{ModalityDocument, values};
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
 use crate::validation::{self, BodyValidator};
@@ -25,17 +25,19 @@ const COLLECTION: &str = "/imaging/modalities";
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewModality {
     /// 2 to 16 characters from A-Z, 0-9 and _; unique per tenant.
-    #[schema(required, value_type = String, example = "CT")]
+    #[schema(required, value_type = values::ModalityCode, example = "CT")]
     code: Option<String>,
     /// Display name.
-    #[schema(required, value_type = String, example = "Computed tomography")]
+    #[schema(required, value_type = values::Name, example = "Computed tomography")]
     name: Option<String>,
     /// Free-text description.
+    #[schema(value_type = Option<values::Note>)]
     description: Option<String>,
     /// Whether the entry is active; default true.
     is_active: Option<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -45,11 +47,11 @@ pub(crate) struct NewModality {
 pub(crate) struct ModalityChanges {
     /// Display name.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::Name, required = false)]
     name: Change<String>,
     /// Free-text description.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Note>)]
     description: Change<String>,
     /// Whether the entry is active.
     #[serde(default)]
@@ -57,7 +59,7 @@ pub(crate) struct ModalityChanges {
     is_active: Change<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = Uuid, required = false)]
+    #[schema(value_type = values::OptionalId, required = false)]
     tenant_id: Option<Uuid>,
 }
 

@@ -2,7 +2,8 @@
 
 mod documents;
 mod parameters;
-mod schemas;
+mod problems;
+pub(crate) mod values;
 
 use std::sync::OnceLock;
 
@@ -14,11 +15,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{StatusCode, header};
 use roentgen_store::chain::sha256;
-use utoipa::OpenApi as _;
 use utoipa::openapi::path::{PathItem, PathsBuilder};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, OpenApi};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::{PartialSchema as _, ToSchema as _};
 
+use documents::ProblemSchema;
 pub(crate) use documents::{
     AddendumDocument, AiModelDocument, AiOutputDocument, AiTaskDocument, CommunicationDocument,
     CriticalResultDocument, EventEnvelope, InstanceDocument, ModalityDocument, OrderDocument,
@@ -28,46 +30,45 @@ pub(crate) use documents::{
 };
 pub(crate) use parameters::{AsOfParameter, PageParameters};
 
-use schemas::Schemas;
-
 use crate::authorization::RouteAccess;
 use crate::command_request::json;
 use crate::problem::{Problem, ProblemCode};
-use crate::routes::{Endpoint, endpoints};
+use crate::routes::endpoints;
+use problems::{describe_problems, problem_responses};
 
 /// Returns the OpenAPI document, built from the routes.
 pub fn describe() -> OpenApi {
-    let mut api = Schemas::openapi();
-    api.info = InfoBuilder::new()
+    let info = InfoBuilder::new()
         .title("Roentgen")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("System of record for diagnostic imaging workflows."))
         .build();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .build();
+    let mut components = ComponentsBuilder::new()
+        .schema(ProblemSchema::name(), ProblemSchema::schema())
+        .responses_from_iter(problem_responses())
+        .security_scheme("bearer", SecurityScheme::Http(bearer));
     let mut paths = PathsBuilder::new();
-    for Endpoint {
-        method,
-        path,
-        access,
-        mut operation,
-        ..
-    } in endpoints(false)
-    {
-        operation.tags = Some(vec![tag_for_path(&path).to_owned()]);
-        if access != RouteAccess::Public {
-            let bearer = utoipa::openapi::SecurityRequirement::new("bearer", [""; 0]);
-            operation.security = Some(vec![bearer]);
+    for mut endpoint in endpoints(false) {
+        let schemas = std::mem::take(&mut endpoint.schemas);
+        components = components.schemas_from_iter(schemas);
+        let mut operation = std::mem::take(&mut endpoint.operation);
+        operation.tags = Some(vec![tag_for_path(&endpoint.path).to_owned()]);
+        if endpoint.access != RouteAccess::Public {
+            operation.security = Some(vec![SecurityRequirement::new("bearer", [""; 0])]);
         }
-        paths = paths.path(path, PathItem::new(method, operation));
+        describe_problems(&endpoint, &mut operation);
+        let item = PathItem::new(endpoint.http_method, operation);
+        paths = paths.path(endpoint.path, item);
     }
-    api.paths = paths.build();
-    if let Some(components) = api.components.as_mut() {
-        let bearer = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
-            .build();
-        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    }
-    api
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components.build()))
+        .build()
 }
 
 /// Returns the tag of the operations on a path.

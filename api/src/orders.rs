@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::authorization::Permission;
 use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
-use crate::openapi::OrderDocument;
+use crate::openapi::{OrderDocument, values};
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
 use crate::validation::{self, BodyValidator, FreeObject, JsonObject, PatientBody};
@@ -33,27 +33,34 @@ pub(crate) struct NewOrder {
     patient_id: Option<Uuid>,
     /// Encounter.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     encounter_id: Option<Uuid>,
     /// Episode of care.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     episode_id: Option<Uuid>,
     /// Ordering practitioner.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     ordering_practitioner_id: Option<Uuid>,
     /// Ordering department.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     ordering_department_id: Option<Uuid>,
     /// Procedure; must exist and be active.
     #[schema(required, value_type = Uuid)]
     imaging_procedure_id: Option<Uuid>,
     /// Clinical indication.
-    #[schema(required, value_type = String, example = "rule out acute stroke")]
+    #[schema(required, value_type = values::Prose, example = "rule out acute stroke")]
     indication: Option<String>,
     /// routine, urgent or stat; default routine.
+    #[schema(value_type = Option<values::Priority>)]
     priority: Option<String>,
     /// Time of the request; default now.
+    #[schema(value_type = Option<values::Time>)]
     requested_at: Option<String>,
     /// Accession number, at most 16 characters; generated if omitted.
+    #[schema(value_type = Option<values::AccessionNumber>)]
     accession_number: Option<String>,
     /// Client-defined JSON object.
     #[schema(value_type = Option<Object>)]
@@ -63,6 +70,7 @@ pub(crate) struct NewOrder {
     patient: Option<JsonObject<PatientBody>>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -72,23 +80,23 @@ pub(crate) struct NewOrder {
 pub(crate) struct OrderChanges {
     /// requested, scheduled, in_progress, completed or cancelled.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::OrderStatus, required = false)]
     status: Change<String>,
     /// Scheduled slot.
     #[serde(default, deserialize_with = "validation::id_change")]
-    #[schema(value_type = Option<Uuid>)]
+    #[schema(value_type = Option<values::OptionalId>)]
     scheduled_slot_id: Change<Uuid>,
     /// Start of the examination.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::Time, required = false)]
     performed_start_at: Change<String>,
     /// End of the examination; only with status completed.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::Time, required = false)]
     performed_end_at: Change<String>,
     /// Cancellation reason; only with status cancelled.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::Prose, required = false)]
     cancellation_reason: Change<String>,
     /// Client-defined JSON object, as a merge patch (RFC 7396): nested objects are merged member by member.
     #[serde(default)]
@@ -96,7 +104,7 @@ pub(crate) struct OrderChanges {
     metadata: Change<FreeObject>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = Uuid, required = false)]
+    #[schema(value_type = values::OptionalId, required = false)]
     tenant_id: Option<Uuid>,
 }
 
@@ -185,9 +193,9 @@ pub(crate) async fn create(
 /// Lists orders, newest first by `requested_at`.
 #[utoipa::path(get, path = "/imaging/orders",
     params(("patient_id" = Option<Uuid>, Query), ("encounter_id" = Option<Uuid>, Query),
-        ("accession_number" = Option<String>, Query), ("status" = Option<String>, Query),
-        ("priority" = Option<String>, Query), ("from_date" = Option<String>, Query),
-        ("to_date" = Option<String>, Query), crate::openapi::PageParameters),
+        ("accession_number" = Option<values::AccessionNumber>, Query), ("status" = Option<values::OrderStatus>, Query),
+        ("priority" = Option<values::Priority>, Query), ("from_date" = Option<values::TimeOrDate>, Query),
+        ("to_date" = Option<values::TimeOrDate>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [OrderDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::auth_config::AuthConfigBody;
 use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
-use crate::openapi::PacsEndpointDocument;
+use crate::openapi::{PacsEndpointDocument, values};
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
 use crate::validation::{self, BodyValidator, JsonObject};
@@ -32,21 +32,23 @@ const COLLECTION: &str = "/pacs/endpoints";
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPacsEndpoint {
     /// 1 to 64 characters from A-Z, 0-9, _, - and .; unique per tenant.
-    #[schema(required, value_type = String, example = "MAIN_PACS")]
+    #[schema(required, value_type = values::CatalogCode, example = "MAIN_PACS")]
     code: Option<String>,
     /// Display name.
-    #[schema(required, value_type = String, example = "Main archive")]
+    #[schema(required, value_type = values::Name, example = "Main archive")]
     name: Option<String>,
     /// Free-text description.
+    #[schema(value_type = Option<values::Note>)]
     description: Option<String>,
     /// DICOM Application Entity Title, 1 to 16 characters.
     ae_title: Option<String>,
     /// Host name or address.
     host: Option<String>,
     /// TCP port, 1 to 65535.
+    #[schema(value_type = Option<values::Port>)]
     port: Option<i64>,
     /// DICOM, DICOMWEB or WADO_RS (case-insensitive).
-    #[schema(required, value_type = String, example = "DICOMWEB")]
+    #[schema(required, value_type = values::PacsProtocol, example = "DICOMWEB")]
     protocol: Option<String>,
     /// Base URL of the web services; HTTP or HTTPS URL without user information.
     base_url: Option<String>,
@@ -62,6 +64,7 @@ pub(crate) struct NewPacsEndpoint {
     is_active: Option<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -71,11 +74,11 @@ pub(crate) struct NewPacsEndpoint {
 pub(crate) struct PacsEndpointChanges {
     /// Display name.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::Name, required = false)]
     name: Change<String>,
     /// Free-text description.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Note>)]
     description: Change<String>,
     /// DICOM Application Entity Title, 1 to 16 characters.
     #[serde(default)]
@@ -87,11 +90,11 @@ pub(crate) struct PacsEndpointChanges {
     host: Change<String>,
     /// TCP port, 1 to 65535.
     #[serde(default)]
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<values::Port>)]
     port: Change<i64>,
     /// DICOM, DICOMWEB or WADO_RS (case-insensitive).
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::PacsProtocol, required = false)]
     protocol: Change<String>,
     /// Base URL of the web services; HTTP or HTTPS URL without user information.
     #[serde(default)]
@@ -115,7 +118,7 @@ pub(crate) struct PacsEndpointChanges {
     is_active: Change<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = Uuid, required = false)]
+    #[schema(value_type = values::OptionalId, required = false)]
     tenant_id: Option<Uuid>,
 }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
-use crate::openapi::ProcedureDocument;
+use crate::openapi::{ProcedureDocument, values};
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
 use crate::validation::{self, BodyValidator};
@@ -27,30 +27,37 @@ const COLLECTION: &str = "/imaging/procedures";
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewProcedure {
     /// 1 to 64 characters from A-Z, 0-9, _, - and .; unique per tenant.
-    #[schema(required, value_type = String, example = "CT_BRAIN_WO_CONTRAST")]
+    #[schema(required, value_type = values::CatalogCode, example = "CT_BRAIN_WO_CONTRAST")]
     code: Option<String>,
     /// Display name.
-    #[schema(required, value_type = String, example = "CT brain without contrast")]
+    #[schema(required, value_type = values::Name, example = "CT brain without contrast")]
     name: Option<String>,
     /// Modality; must exist.
     #[schema(required, value_type = Uuid)]
     modality_id: Option<Uuid>,
     /// Free-text description.
+    #[schema(value_type = Option<values::Note>)]
     description: Option<String>,
     /// DICOM Body Part Examined, or a local term.
+    #[schema(value_type = Option<values::Label>)]
     body_part: Option<String>,
     /// SNOMED CT concept id.
+    #[schema(value_type = Option<values::Label>)]
     snomed_code: Option<String>,
     /// LOINC code.
+    #[schema(value_type = Option<values::Label>)]
     loinc_code: Option<String>,
     /// Planned duration in minutes, 1 to 1440.
+    #[schema(value_type = Option<values::DurationMinutes>)]
     default_duration_minutes: Option<i64>,
     /// Patient preparation instructions.
+    #[schema(value_type = Option<values::Note>)]
     preparation_instructions: Option<String>,
     /// Whether the procedure can be ordered; default true.
     is_active: Option<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -61,31 +68,31 @@ pub(crate) struct NewProcedure {
 pub(crate) struct ProcedureChanges {
     /// Display name.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::Name, required = false)]
     name: Change<String>,
     /// Free-text description.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Note>)]
     description: Change<String>,
     /// DICOM Body Part Examined, or a local term.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Label>)]
     body_part: Change<String>,
     /// SNOMED CT concept id.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Label>)]
     snomed_code: Change<String>,
     /// LOINC code.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Label>)]
     loinc_code: Change<String>,
     /// Planned duration in minutes, 1 to 1440.
     #[serde(default)]
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<values::DurationMinutes>)]
     default_duration_minutes: Change<i64>,
     /// Patient preparation instructions.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Note>)]
     preparation_instructions: Change<String>,
     /// Whether the entry is active.
     #[serde(default)]
@@ -93,7 +100,7 @@ pub(crate) struct ProcedureChanges {
     is_active: Change<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = Uuid, required = false)]
+    #[schema(value_type = values::OptionalId, required = false)]
     tenant_id: Option<Uuid>,
 }
 
@@ -189,8 +196,8 @@ pub(crate) async fn create(
 
 /// Lists procedures, newest first. `search` matches the code and the name; it has at most 128 characters.
 #[utoipa::path(get, path = "/imaging/procedures",
-    params(("modality_id" = Option<Uuid>, Query), ("body_part" = Option<String>, Query),
-        ("search" = Option<String>, Query), ("is_active" = Option<bool>, Query),
+    params(("modality_id" = Option<Uuid>, Query), ("body_part" = Option<values::Label>, Query),
+        ("search" = Option<values::Search>, Query), ("is_active" = Option<bool>, Query),
         crate::openapi::PageParameters),
     responses((status = 200, body = [ProcedureDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::authorization::Permission;
 use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
-use crate::openapi::ReadingProfileDocument;
+use crate::openapi::{ReadingProfileDocument, values};
 use crate::problem::{Problem, ProblemCode};
 use crate::read_request::{PathId, ReadRequest};
 use crate::validation::{self, BodyValidator, List};
@@ -34,20 +34,22 @@ pub(crate) struct NewReadingProfile {
     #[schema(required, value_type = Uuid)]
     practitioner_id: Option<Uuid>,
     /// Modalities the radiologist may claim; all if omitted.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<values::ModalityCode>>)]
     allowed_modalities: Option<List<String, MAX_NAMED>>,
     /// Body parts the radiologist may claim (case-insensitive); all if omitted.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<values::Name>>)]
     allowed_body_parts: Option<List<String, MAX_NAMED>>,
     /// Maximum concurrent cases, 1 to 100; default 5.
+    #[schema(value_type = Option<values::MaxCases>)]
     max_concurrent_cases: Option<i64>,
     /// Reading locations.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<values::Name>>)]
     reading_locations: Option<List<String, MAX_NAMED>>,
     /// Whether the radiologist may claim cases; default true.
     is_active: Option<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -57,19 +59,19 @@ pub(crate) struct NewReadingProfile {
 pub(crate) struct ReadingProfileChanges {
     /// Allowed modalities; all if null.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<values::ModalityCode>>)]
     allowed_modalities: Change<List<String, MAX_NAMED>>,
     /// Allowed body parts; all if null.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<values::Name>>)]
     allowed_body_parts: Change<List<String, MAX_NAMED>>,
     /// Maximum concurrent cases, 1 to 100.
     #[serde(default)]
-    #[schema(value_type = i64, required = false)]
+    #[schema(value_type = values::MaxCases, required = false)]
     max_concurrent_cases: Change<i64>,
     /// Reading locations.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<values::Name>>)]
     reading_locations: Change<List<String, MAX_NAMED>>,
     /// Whether the entry is active.
     #[serde(default)]
@@ -77,7 +79,7 @@ pub(crate) struct ReadingProfileChanges {
     is_active: Change<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = Uuid, required = false)]
+    #[schema(value_type = values::OptionalId, required = false)]
     tenant_id: Option<Uuid>,
 }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
-use crate::openapi::ReportTemplateDocument;
+use crate::openapi::{ReportTemplateDocument, values};
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
 use crate::validation::{self, BodyValidator, FreeObject, is_blank};
@@ -29,19 +29,22 @@ const COLLECTION: &str = "/radiology/templates";
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewReportTemplate {
     /// 1 to 64 characters from A-Z, 0-9, _, - and .; unique per tenant.
-    #[schema(required, value_type = String, example = "CT_HEAD_STROKE")]
+    #[schema(required, value_type = values::CatalogCode, example = "CT_HEAD_STROKE")]
     code: Option<String>,
     /// Display name.
-    #[schema(required, value_type = String, example = "CT head, stroke")]
+    #[schema(required, value_type = values::Name, example = "CT head, stroke")]
     name: Option<String>,
     /// Applicable modality; any if omitted.
+    #[schema(value_type = Option<values::ModalityCode>)]
     modality_code: Option<String>,
     /// Applicable body part; any if omitted.
+    #[schema(value_type = Option<values::Label>)]
     body_part: Option<String>,
     /// Free-text description.
+    #[schema(value_type = Option<values::Note>)]
     description: Option<String>,
     /// free_text, structured or hybrid.
-    #[schema(required, value_type = String, example = "free_text")]
+    #[schema(required, value_type = values::TemplateType, example = "free_text")]
     template_type: Option<String>,
     /// JSON Schema (draft 2020-12), at most 64 KiB, local references only; required for structured and hybrid.
     #[schema(value_type = Option<Object>)]
@@ -53,6 +56,7 @@ pub(crate) struct NewReportTemplate {
     is_active: Option<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -62,23 +66,23 @@ pub(crate) struct NewReportTemplate {
 pub(crate) struct ReportTemplateChanges {
     /// Display name.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::Name, required = false)]
     name: Change<String>,
     /// Applicable modality; any if null.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::ModalityCode>)]
     modality_code: Change<String>,
     /// Applicable body part; any if null.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Label>)]
     body_part: Change<String>,
     /// Free-text description.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Note>)]
     description: Change<String>,
     /// free_text, structured or hybrid.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::TemplateType, required = false)]
     template_type: Change<String>,
     /// JSON Schema, as a merge patch (RFC 7396): nested objects are merged member by member.
     #[serde(default)]
@@ -94,7 +98,7 @@ pub(crate) struct ReportTemplateChanges {
     is_active: Change<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = Uuid, required = false)]
+    #[schema(value_type = values::OptionalId, required = false)]
     tenant_id: Option<Uuid>,
 }
 
@@ -209,7 +213,7 @@ pub(crate) async fn create(
 
 /// Lists report templates, newest first.
 #[utoipa::path(get, path = "/radiology/templates",
-    params(("modality_code" = Option<String>, Query), ("body_part" = Option<String>, Query),
+    params(("modality_code" = Option<values::ModalityCode>, Query), ("body_part" = Option<values::Label>, Query),
         ("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [ReportTemplateDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {

@@ -15,10 +15,7 @@ use roentgen_domain::report::{Cancel, Report, Status};
 use roentgen_projections::reports;
 use roentgen_store::read_model::Row;
 
-pub(crate) use request_bodies::{
-    CancellationBody, NewAddendumBody, NewCommunicationBody, NewReport, ReportChanges, SectionBody,
-    SignatureBody, SuggestionReview,
-};
+pub(crate) use request_bodies::{CancellationBody, NewReport, ReportChanges, SignatureBody};
 pub(crate) use subresources::{
     __path_add_addendum, __path_addenda, __path_communicate, __path_review_suggestion,
     add_addendum, addenda, communicate, review_suggestion,
@@ -27,7 +24,7 @@ pub(crate) use view::Audience;
 
 use crate::app::App;
 use crate::command_request::{CommandRequest, created_response, ok_response};
-use crate::openapi::RadiologyReportDocument;
+use crate::openapi::{RadiologyReportDocument, values};
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest, answer};
 use crate::worklist::authority;
@@ -70,9 +67,9 @@ pub(crate) async fn create(
 /// Lists reports, newest first. Callers without draft access see only released reports.
 #[utoipa::path(get, path = "/radiology/reports",
     params(("patient_id" = Option<Uuid>, Query), ("radiologist_id" = Option<Uuid>, Query),
-        ("imaging_study_id" = Option<Uuid>, Query), ("status" = Option<String>, Query),
-        ("critical_result" = Option<bool>, Query), ("from_date" = Option<String>, Query),
-        ("to_date" = Option<String>, Query), crate::openapi::PageParameters),
+        ("imaging_study_id" = Option<Uuid>, Query), ("status" = Option<values::ReportStatus>, Query),
+        ("critical_result" = Option<bool>, Query), ("from_date" = Option<values::TimeOrDate>, Query),
+        ("to_date" = Option<values::TimeOrDate>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [RadiologyReportDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let audience = Audience::for_caller(&read.caller);

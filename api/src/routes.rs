@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use clap::ValueEnum;
+use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::authorization::{Permission, RouteAccess};
@@ -77,25 +78,20 @@ fn imaging() -> Vec<Endpoint> {
     let read = RouteAccess::AnyOf(&[ReadOrders]);
     let catalog = RouteAccess::AnyOf(&[WriteCatalog]);
     vec![
-        Endpoint::new(modalities::__path_create, catalog, modalities::create),
-        Endpoint::new(modalities::__path_list, read, modalities::list),
-        Endpoint::new(modalities::__path_one, read, modalities::one),
-        Endpoint::new(modalities::__path_update, catalog, modalities::update),
-        Endpoint::new(procedures::__path_create, catalog, procedures::create),
-        Endpoint::new(procedures::__path_list, read, procedures::list),
-        Endpoint::new(procedures::__path_one, read, procedures::one),
-        Endpoint::new(procedures::__path_update, catalog, procedures::update),
+        Endpoint::new(routes!(modalities::create), catalog),
+        Endpoint::new(routes!(modalities::list), read),
+        Endpoint::new(routes!(modalities::one), read),
+        Endpoint::new(routes!(modalities::update), catalog),
+        Endpoint::new(routes!(procedures::create), catalog),
+        Endpoint::new(routes!(procedures::list), read),
+        Endpoint::new(routes!(procedures::one), read),
+        Endpoint::new(routes!(procedures::update), catalog),
+        Endpoint::new(routes!(orders::create), RouteAccess::AnyOf(&[CreateOrders])),
+        Endpoint::new(routes!(orders::list), read),
+        Endpoint::new(routes!(orders::one), read),
         Endpoint::new(
-            orders::__path_create,
-            RouteAccess::AnyOf(&[CreateOrders]),
-            orders::create,
-        ),
-        Endpoint::new(orders::__path_list, read, orders::list),
-        Endpoint::new(orders::__path_one, read, orders::one),
-        Endpoint::new(
-            orders::__path_update,
+            routes!(orders::update),
             RouteAccess::AnyOf(&[CancelOrders, ProgressOrders]),
-            orders::update,
         ),
     ]
 }
@@ -108,41 +104,20 @@ fn pacs() -> Vec<Endpoint> {
     let read_catalog = RouteAccess::AnyOf(&[ReadOrders]);
     let sync = RouteAccess::AnyOf(&[SyncStudies]);
     vec![
-        Endpoint::new(
-            pacs_endpoints::__path_create,
-            catalog,
-            pacs_endpoints::create,
-        ),
-        Endpoint::new(
-            pacs_endpoints::__path_list,
-            read_catalog,
-            pacs_endpoints::list,
-        ),
-        Endpoint::new(
-            pacs_endpoints::__path_one,
-            read_catalog,
-            pacs_endpoints::one,
-        ),
-        Endpoint::new(
-            pacs_endpoints::__path_update,
-            catalog,
-            pacs_endpoints::update,
-        ),
-        Endpoint::new(studies::__path_sync, sync, studies::sync).with_long_bodies(),
-        Endpoint::new(studies::__path_list, read, studies::list),
-        Endpoint::new(studies::__path_one, read, studies::one),
-        Endpoint::new(studies::__path_update, sync, studies::update),
-        Endpoint::new(series::__path_create, sync, series::create),
-        Endpoint::new(series::__path_list, read, series::list),
-        Endpoint::new(instances::__path_create, sync, instances::create),
-        Endpoint::new(instances::__path_list, read, instances::list),
-        Endpoint::new(
-            viewer::__path_launch,
-            RouteAccess::AnyOf(&[LaunchViewer]),
-            viewer::launch,
-        )
-        .with_effects(),
-        Endpoint::new(viewer::__path_verify, RouteAccess::Public, viewer::verify).with_effects(),
+        Endpoint::new(routes!(pacs_endpoints::create), catalog),
+        Endpoint::new(routes!(pacs_endpoints::list), read_catalog),
+        Endpoint::new(routes!(pacs_endpoints::one), read_catalog),
+        Endpoint::new(routes!(pacs_endpoints::update), catalog),
+        Endpoint::new(routes!(studies::sync), sync).with_long_bodies(),
+        Endpoint::new(routes!(studies::list), read),
+        Endpoint::new(routes!(studies::one), read),
+        Endpoint::new(routes!(studies::update), sync),
+        Endpoint::new(routes!(series::create), sync),
+        Endpoint::new(routes!(series::list), read),
+        Endpoint::new(routes!(instances::create), sync),
+        Endpoint::new(routes!(instances::list), read),
+        Endpoint::new(routes!(viewer::launch), RouteAccess::AnyOf(&[LaunchViewer])).with_effects(),
+        Endpoint::new(routes!(viewer::verify), RouteAccess::Public).with_effects(),
     ]
 }
 
@@ -156,52 +131,31 @@ fn worklist() -> Vec<Endpoint> {
     let read_catalog = RouteAccess::AnyOf(&[ReadOrders]);
     let read = RouteAccess::AnyOf(&[ReadWorklist]);
     vec![
+        Endpoint::new(routes!(reading_profiles::create), catalog),
+        Endpoint::new(routes!(reading_profiles::list), read_catalog),
+        Endpoint::new(routes!(reading_profiles::one), read_catalog),
         Endpoint::new(
-            reading_profiles::__path_create,
-            catalog,
-            reading_profiles::create,
-        ),
-        Endpoint::new(
-            reading_profiles::__path_list,
-            read_catalog,
-            reading_profiles::list,
-        ),
-        Endpoint::new(
-            reading_profiles::__path_one,
-            read_catalog,
-            reading_profiles::one,
-        ),
-        Endpoint::new(
-            reading_profiles::__path_update,
+            routes!(reading_profiles::update),
             RouteAccess::AnyOf(&[WriteCatalog, WriteOwnProfile]),
-            reading_profiles::update,
         ),
         Endpoint::new(
-            reading_profiles::__path_patch,
+            routes!(reading_profiles::patch),
             RouteAccess::AnyOf(&[WriteCatalog, WriteOwnProfile]),
-            reading_profiles::patch,
         ),
         Endpoint::new(
-            worklist::__path_create,
+            routes!(worklist::create),
             RouteAccess::AnyOf(&[ManageWorklist]),
-            worklist::create,
         ),
-        Endpoint::new(worklist::__path_list, read, worklist::list),
-        Endpoint::new(worklist::__path_one, read, worklist::one),
+        Endpoint::new(routes!(worklist::list), read),
+        Endpoint::new(routes!(worklist::one), read),
+        Endpoint::new(routes!(worklist::claim), RouteAccess::AnyOf(&[ClaimCases])),
         Endpoint::new(
-            worklist::__path_claim,
-            RouteAccess::AnyOf(&[ClaimCases]),
-            worklist::claim,
-        ),
-        Endpoint::new(
-            worklist::__path_release,
+            routes!(worklist::release),
             RouteAccess::AnyOf(&[ReleaseCases]),
-            worklist::release,
         ),
         Endpoint::new(
-            worklist::__path_update,
+            routes!(worklist::update),
             RouteAccess::AnyOf(&[ManageWorklist, WorkOnCases, ContributeTriage]),
-            worklist::update,
         ),
     ]
 }
@@ -209,7 +163,7 @@ fn worklist() -> Vec<Endpoint> {
 /// Returns the endpoints of `/patients`.
 fn patients() -> Vec<Endpoint> {
     let read = RouteAccess::AnyOf(&[Permission::ReadReports]);
-    vec![Endpoint::new(timeline::__path_list, read, timeline::list)]
+    vec![Endpoint::new(routes!(timeline::list), read)]
 }
 
 /// Returns the endpoints of `/imaging-ai`.
@@ -219,29 +173,26 @@ fn imaging_ai() -> Vec<Endpoint> {
     let models = RouteAccess::AnyOf(&[ReadAiModels]);
     let ai_results = RouteAccess::AnyOf(&[ReadAiResults]);
     vec![
-        Endpoint::new(ai_models::__path_create, catalog, ai_models::create),
-        Endpoint::new(ai_models::__path_list, models, ai_models::list),
-        Endpoint::new(ai_models::__path_one, models, ai_models::one),
-        Endpoint::new(ai_models::__path_update, catalog, ai_models::update),
+        Endpoint::new(routes!(ai_models::create), catalog),
+        Endpoint::new(routes!(ai_models::list), models),
+        Endpoint::new(routes!(ai_models::one), models),
+        Endpoint::new(routes!(ai_models::update), catalog),
         Endpoint::new(
-            ai_tasks::__path_create,
+            routes!(ai_tasks::create),
             RouteAccess::AnyOf(&[RequestAiTasks]),
-            ai_tasks::create,
         ),
-        Endpoint::new(ai_tasks::__path_list, ai_results, ai_tasks::list),
-        Endpoint::new(ai_tasks::__path_one, ai_results, ai_tasks::one),
+        Endpoint::new(routes!(ai_tasks::list), ai_results),
+        Endpoint::new(routes!(ai_tasks::one), ai_results),
         Endpoint::new(
-            ai_tasks::__path_update_status,
+            routes!(ai_tasks::update_status),
             RouteAccess::AnyOf(&[WriteAiResults, RequestAiTasks]),
-            ai_tasks::update_status,
         ),
         Endpoint::new(
-            ai_outputs::__path_create,
+            routes!(ai_outputs::create),
             RouteAccess::AnyOf(&[WriteAiResults]),
-            ai_outputs::create,
         ),
-        Endpoint::new(ai_outputs::__path_list, ai_results, ai_outputs::list),
-        Endpoint::new(ai_outputs::__path_one, ai_results, ai_outputs::one),
+        Endpoint::new(routes!(ai_outputs::list), ai_results),
+        Endpoint::new(routes!(ai_outputs::one), ai_results),
     ]
 }
 
@@ -253,44 +204,23 @@ fn reporting() -> Vec<Endpoint> {
     let read_reports = RouteAccess::AnyOf(&[ReadReports]);
     let write_reports = RouteAccess::AnyOf(&[WriteReports]);
     vec![
+        Endpoint::new(routes!(report_templates::create), catalog),
+        Endpoint::new(routes!(report_templates::list), read),
+        Endpoint::new(routes!(report_templates::one), read),
+        Endpoint::new(routes!(report_templates::update), catalog),
+        Endpoint::new(routes!(reports::create), write_reports),
+        Endpoint::new(routes!(reports::list), read_reports),
+        Endpoint::new(routes!(reports::one), read_reports),
+        Endpoint::new(routes!(reports::update), write_reports),
+        Endpoint::new(routes!(reports::sign), write_reports),
+        Endpoint::new(routes!(reports::cancel), write_reports),
+        Endpoint::new(routes!(reports::add_addendum), write_reports),
+        Endpoint::new(routes!(reports::addenda), read_reports),
+        Endpoint::new(routes!(reports::communicate), write_reports),
+        Endpoint::new(routes!(reports::review_suggestion), write_reports),
         Endpoint::new(
-            report_templates::__path_create,
-            catalog,
-            report_templates::create,
-        ),
-        Endpoint::new(report_templates::__path_list, read, report_templates::list),
-        Endpoint::new(report_templates::__path_one, read, report_templates::one),
-        Endpoint::new(
-            report_templates::__path_update,
-            catalog,
-            report_templates::update,
-        ),
-        Endpoint::new(reports::__path_create, write_reports, reports::create),
-        Endpoint::new(reports::__path_list, read_reports, reports::list),
-        Endpoint::new(reports::__path_one, read_reports, reports::one),
-        Endpoint::new(reports::__path_update, write_reports, reports::update),
-        Endpoint::new(reports::__path_sign, write_reports, reports::sign),
-        Endpoint::new(reports::__path_cancel, write_reports, reports::cancel),
-        Endpoint::new(
-            reports::__path_add_addendum,
-            write_reports,
-            reports::add_addendum,
-        ),
-        Endpoint::new(reports::__path_addenda, read_reports, reports::addenda),
-        Endpoint::new(
-            reports::__path_communicate,
-            write_reports,
-            reports::communicate,
-        ),
-        Endpoint::new(
-            reports::__path_review_suggestion,
-            write_reports,
-            reports::review_suggestion,
-        ),
-        Endpoint::new(
-            reports::critical_results::__path_list,
+            routes!(reports::critical_results::list),
             RouteAccess::AnyOf(&[ReadWorklist]),
-            reports::critical_results::list,
         ),
     ]
 }
@@ -305,35 +235,15 @@ fn platform(metrics_open: bool) -> Vec<Endpoint> {
         operate
     };
     vec![
-        Endpoint::new(
-            feed::__path_events,
-            RouteAccess::AnyOf(&[ReadFeed]),
-            feed::events,
-        ),
-        Endpoint::new(
-            admin_projections::__path_list,
-            operate,
-            admin_projections::list,
-        ),
-        Endpoint::new(
-            admin_projections::__path_retry,
-            operate,
-            admin_projections::retry,
-        ),
-        Endpoint::new(health::__path_live, RouteAccess::Public, health::live),
-        Endpoint::new(health::__path_ready, RouteAccess::Public, health::ready),
-        Endpoint::new(health::__path_metrics, metrics, health::metrics),
-        Endpoint::new(
-            openapi::__path_document,
-            RouteAccess::Public,
-            openapi::document,
-        ),
-        Endpoint::new(openapi::__path_page, RouteAccess::Public, openapi::page),
-        Endpoint::new(
-            openapi::__path_problem_page,
-            RouteAccess::Public,
-            openapi::problem_page,
-        ),
+        Endpoint::new(routes!(feed::events), RouteAccess::AnyOf(&[ReadFeed])),
+        Endpoint::new(routes!(admin_projections::list), operate),
+        Endpoint::new(routes!(admin_projections::retry), operate),
+        Endpoint::new(routes!(health::live), RouteAccess::Public),
+        Endpoint::new(routes!(health::ready), RouteAccess::Public),
+        Endpoint::new(routes!(health::metrics), metrics),
+        Endpoint::new(routes!(openapi::document), RouteAccess::Public),
+        Endpoint::new(routes!(openapi::page), RouteAccess::Public),
+        Endpoint::new(routes!(openapi::problem_page), RouteAccess::Public),
     ]
 }
 

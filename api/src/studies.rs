@@ -12,14 +12,12 @@ use roentgen_projections::studies;
 
 pub(crate) use warnings::Warning;
 
-pub(crate) use request_bodies::{
-    InstanceBody, SeriesBody, StudyChanges, SyncBody, SyncedInstanceBody, SyncedSeriesBody,
-};
+pub(crate) use request_bodies::{InstanceBody, SeriesBody, StudyChanges, SyncBody};
 
 use crate::app::App;
 use crate::authorization::Permission;
 use crate::command_request::{CommandRequest, SuccessKind, respond};
-use crate::openapi::StudyDocument;
+use crate::openapi::{StudyDocument, values};
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
 use crate::render;
@@ -51,10 +49,10 @@ pub(crate) async fn sync(
 
 /// Lists studies, newest first by `started_at`, or by time of first sync if absent.
 #[utoipa::path(get, path = "/pacs/studies",
-    params(("patient_id" = Option<Uuid>, Query), ("modality_code" = Option<String>, Query),
-        ("accession_number" = Option<String>, Query), ("study_instance_uid" = Option<String>, Query),
-        ("status" = Option<String>, Query), ("link" = Option<String>, Query),
-        ("from_date" = Option<String>, Query), ("to_date" = Option<String>, Query),
+    params(("patient_id" = Option<Uuid>, Query), ("modality_code" = Option<values::ModalityCode>, Query),
+        ("accession_number" = Option<values::AccessionNumber>, Query), ("study_instance_uid" = Option<values::Uid>, Query),
+        ("status" = Option<values::StudyStatus>, Query), ("link" = Option<values::OrderLinkStatus>, Query),
+        ("from_date" = Option<values::TimeOrDate>, Query), ("to_date" = Option<values::TimeOrDate>, Query),
         crate::openapi::PageParameters),
     responses((status = 200, body = [StudyDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {

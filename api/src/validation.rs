@@ -18,6 +18,7 @@ use roentgen_domain::{Change, Timestamp};
 pub(crate) use ids::{id_change, optional_id};
 pub(crate) use shapes::{FreeObject, JsonObject, List, most_elements, too_many};
 
+use crate::openapi::values;
 use crate::problem::{FieldError, Problem};
 
 /// Maximum number of errors reported for one body. Millions of errors fit into a body, but not into a response.
@@ -293,12 +294,16 @@ pub(crate) fn is_blank(text: &str) -> bool {
 #[schema(as = Patient)]
 pub(crate) struct PatientBody {
     /// Medical record number.
+    #[schema(value_type = Option<values::Note>)]
     mrn: Option<String>,
     /// Family name.
+    #[schema(value_type = Option<values::Note>)]
     family_name: Option<String>,
     /// Given names.
+    #[schema(value_type = Option<values::Note>)]
     given_name: Option<String>,
     /// Date of birth, `YYYY-MM-DD`.
+    #[schema(value_type = Option<values::Date>)]
     birth_date: Option<String>,
     /// female, male, other or unknown (or DICOM's F, M, O, U).
     sex: Option<String>,

@@ -23,6 +23,7 @@ use crate::answers::EffectHappened;
 use crate::app::App;
 use crate::command_request::{CommandRequest, correlation_id, json};
 use crate::identity::bearer;
+use crate::openapi::values;
 use crate::problem::{Problem, ProblemCode};
 use crate::query_params::StrictQuery;
 use crate::read_request::PathId;
@@ -112,7 +113,7 @@ async fn load_or_404<A: Aggregate>(
 /// or tenant. The token is sent as bearer token or as `token`; prefer the header, because URLs are kept in logs and
 /// histories. The first use of a token is recorded in the audit trail.
 #[utoipa::path(get, path = "/pacs/viewer-tokens/verify",
-    params(("study_instance_uid" = String, Query), ("token" = Option<String>, Query),
+    params(("study_instance_uid" = values::Uid, Query), ("token" = Option<String>, Query),
         ("tenant_id" = Option<Uuid>, Query)),
     responses((status = 204), (status = 401), (status = 403)))]
 pub(crate) async fn verify(State(app): State<App>, request: Request) -> Result<Response, Problem> {

@@ -16,14 +16,12 @@ use crate::app::App;
 use crate::authorization::{Permission, Role};
 use crate::command_request::{CommandRequest, SuccessKind};
 use crate::identity::Caller;
-use crate::openapi::WorklistItemDocument;
+use crate::openapi::{WorklistItemDocument, values};
 use crate::problem::{Problem, ProblemCode};
 use crate::query_params::StrictQuery;
 use crate::read_request::{PathId, ReadRequest};
 
-pub(crate) use request_bodies::{
-    ActingRadiologist, FlagsBody, NewWorklistItem, WorklistItemChanges,
-};
+pub(crate) use request_bodies::{ActingRadiologist, NewWorklistItem, WorklistItemChanges};
 
 const COLLECTION: &str = "/radiology/worklist/items";
 
@@ -42,8 +40,8 @@ pub(crate) async fn create(
 /// Lists worklist items in reading order: by priority, then items with an AI triage score of at least 0.5, highest
 /// first, then the rest, oldest first. Defaults to open items; use `status=all` for all.
 #[utoipa::path(get, path = "/radiology/worklist/items",
-    params(("modality" = Option<String>, Query), ("body_part" = Option<String>, Query),
-        ("status" = Option<String>, Query), ("priority" = Option<String>, Query),
+    params(("modality" = Option<values::ModalityCode>, Query), ("body_part" = Option<values::Label>, Query),
+        ("status" = Option<values::ItemStatusFilter>, Query), ("priority" = Option<values::Priority>, Query),
         ("imaging_study_id" = Option<Uuid>, Query), ("assigned_to_me" = Option<bool>, Query),
         ("current_radiologist_id" = Option<Uuid>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [WorklistItemDocument])))]

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth_config::AuthConfigBody;
+use crate::openapi::values;
 use crate::problem::Problem;
 use crate::validation::{BodyValidator, JsonObject};
 
@@ -20,7 +21,7 @@ use crate::validation::{BodyValidator, JsonObject};
 pub(crate) struct EndpointBody {
     /// http or https URL without user and password; required if the model has no endpoint yet.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::HttpUrl, required = false)]
     url: Change<String>,
     /// Authentication settings, replaced as a whole; secrets are never returned.
     #[serde(default)]
@@ -28,11 +29,11 @@ pub(crate) struct EndpointBody {
     auth: Change<JsonObject<AuthConfigBody>>,
     /// Timeout in milliseconds, 1 to 3600000.
     #[serde(default)]
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<values::CallTimeoutMs>)]
     timeout_ms: Change<i64>,
     /// Maximum number of attempts, 1 to 100.
     #[serde(default)]
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<values::MaxAttempts>)]
     max_attempts: Change<i64>,
 }
 

@@ -12,7 +12,7 @@ use roentgen_store::engine::{Engine, KeyStore};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::rights::Login;
 
-use crate::app::{App, LogConsumers};
+use crate::app::{App, AppParts, LogConsumers};
 use crate::config::{Config, ConfigErrors, Dev};
 use crate::serve::{HttpListener, Limits, connections_that_fit, shutdown_signal};
 use crate::{routes, telemetry};
@@ -50,20 +50,23 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Running> {
     }
     let tasks = BackgroundTasks::new();
     let serving = BackgroundTasks::new();
-    let metrics = (telemetry::metrics(&tasks), config.metrics_open);
-    let master = config.master_key()?.clone();
-    let followers = LogConsumers {
+    let consumers = LogConsumers {
         projections: (config.projections)(),
         policies: PolicySettings {
             claim_timeout: config.times.claim_timeout,
         },
         relay: config.nats.clone().zip(event_key),
     };
-    let identity = config.identity()?;
-    let times = config.times;
-    let opened = Arc::clone(&engine);
-    let app = App::start(opened, master, identity, metrics, times, followers, &tasks).await;
-    let app = match app {
+    let parts = AppParts {
+        engine: Arc::clone(&engine),
+        master: config.master_key()?.clone(),
+        identity: config.identity()?,
+        metrics: telemetry::metrics(&tasks),
+        metrics_open: config.metrics_open,
+        times: config.times,
+        consumers,
+    };
+    let app = match App::start(parts, &tasks).await {
         Ok(app) => app,
         Err(refused) => {
             // SQLite must leave no WAL of a rejected file behind: it would be read into the file that replaces it.

@@ -71,9 +71,9 @@ impl CommandRequest {
         aside(self.body.len(), read).await?
     }
 
-    /// Parses the body; an empty body yields the default.
+    /// Parses the body; an empty body or `null` yields the default.
     pub(crate) fn body_or_default<B: TenantScopedBody + Default>(&self) -> Result<B, Problem> {
-        if self.body.is_empty() {
+        if matches!(self.body.trim_ascii(), b"" | b"null") {
             return Ok(B::default());
         }
         self.body()

@@ -37,7 +37,7 @@ pub(crate) use imaging_ai::{AiModelDocument, AiOutputDocument, AiTaskDocument};
 pub(crate) use pacs::{InstanceDocument, PacsEndpointDocument, SeriesDocument, StudyDocument};
 pub(crate) use reporting::{
     AddendumDocument, CommunicationDocument, CriticalResultDocument, RadiologyReportDocument,
-    ReportTemplateDocument, SectionDocument, SignatureDocument, SuggestionReviewDocument,
+    ReportTemplateDocument, SuggestionReviewDocument,
 };
 pub(crate) use worklist::{ReadingProfileDocument, WorklistItemDocument};
 

@@ -8,8 +8,10 @@ use utoipa::IntoParams;
 #[expect(dead_code, reason = "describes parameters")]
 pub(crate) struct PageParameters {
     /// Page size, 1 to 500; default 50.
+    #[param(value_type = Option<super::values::Limit>)]
     limit: Option<u32>,
     /// Cursor from the `Link: <...>; rel=\"next\"` header.
+    #[param(value_type = Option<super::values::Cursor>)]
     cursor: Option<String>,
 }
 
@@ -19,5 +21,6 @@ pub(crate) struct PageParameters {
 #[expect(dead_code, reason = "describes parameters")]
 pub(crate) struct AsOfParameter {
     /// RFC 3339 time or log position at which to read the resource.
+    #[param(value_type = Option<super::values::AsOf>)]
     as_of: Option<String>,
 }

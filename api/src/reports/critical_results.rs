@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::view;
 use crate::app::App;
-use crate::openapi::CriticalResultDocument;
+use crate::openapi::{CriticalResultDocument, values};
 use crate::problem::Problem;
 use crate::read_request::ReadRequest;
 use crate::render::PhiState;
@@ -53,7 +53,7 @@ struct Document {
 
 /// Lists critical results, oldest first.
 #[utoipa::path(get, path = "/radiology/critical-results",
-    params(("status" = Option<String>, Query), crate::openapi::PageParameters),
+    params(("status" = Option<values::CriticalResultFilter>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [CriticalResultDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;

@@ -26,6 +26,7 @@ use uuid::Uuid;
 pub(crate) use added::{NewAddendumBody, NewCommunicationBody, SuggestionReview};
 
 use crate::command_request::TenantScopedBody;
+use crate::openapi::values;
 use crate::problem::Problem;
 use crate::validation::{self, BodyValidator, FreeObject, JsonObject, List};
 
@@ -44,26 +45,34 @@ pub(crate) struct NewReport {
     patient_id: Option<Uuid>,
     /// Order; must be that of the study.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     imaging_order_id: Option<Uuid>,
     /// Template; must be active and applicable to the study.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     template_id: Option<Uuid>,
     /// Must match the caller's practitioner_id.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     radiologist_id: Option<Uuid>,
     /// Clinical history.
+    #[schema(value_type = Option<values::Note>)]
     clinical_history: Option<String>,
     /// Technique.
+    #[schema(value_type = Option<values::Note>)]
     technique: Option<String>,
     /// Findings.
+    #[schema(value_type = Option<values::Note>)]
     findings: Option<String>,
     /// Impression.
+    #[schema(value_type = Option<values::Note>)]
     impression: Option<String>,
     /// Structured data validated by the template's schema.
     #[schema(value_type = Option<Object>)]
     structured_data: Option<FreeObject>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -73,19 +82,19 @@ pub(crate) struct NewReport {
 pub(crate) struct ReportChanges {
     /// Clinical history.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Note>)]
     clinical_history: Change<String>,
     /// Technique.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Note>)]
     technique: Change<String>,
     /// Findings.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Note>)]
     findings: Change<String>,
     /// Impression.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Note>)]
     impression: Change<String>,
     /// Sections to update: the four standard sections and those of the template.
     #[serde(default)]
@@ -98,7 +107,7 @@ pub(crate) struct ReportChanges {
     structured_data: Change<FreeObject>,
     /// Retained AI summary; neither signed nor released.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Note>)]
     ai_assist_summary: Change<String>,
     /// Whether the report contains a critical result.
     #[serde(default)]
@@ -106,11 +115,11 @@ pub(crate) struct ReportChanges {
     critical_result: Change<bool>,
     /// Must match the caller's practitioner_id.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = Uuid, required = false)]
+    #[schema(value_type = values::OptionalId, required = false)]
     radiologist_id: Option<Uuid>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = Uuid, required = false)]
+    #[schema(value_type = values::OptionalId, required = false)]
     tenant_id: Option<Uuid>,
 }
 
@@ -120,14 +129,15 @@ pub(crate) struct ReportChanges {
 #[schema(as = ReportSection)]
 pub(crate) struct SectionBody {
     /// Section code, for example `findings`.
-    #[schema(required, value_type = String)]
+    #[schema(required, value_type = values::SectionCode)]
     code: Option<String>,
     /// Ignored on input; derived from the code.
     #[serde(rename = "title")]
+    #[schema(value_type = Option<values::Label>)]
     _title: Option<String>,
     /// Section text; cleared if null or blank.
     #[serde(default)]
-    #[schema(required, value_type = Option<String>)]
+    #[schema(required, value_type = Option<values::Note>)]
     text: Change<String>,
 }
 
@@ -143,12 +153,15 @@ pub(crate) struct SignatureBody {
     pub(super) communication: Option<JsonObject<NewCommunicationBody>>,
     /// Must match the caller's practitioner_id.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     radiologist_id: Option<Uuid>,
     /// Must match the caller's practitioner_id.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     signed_by_radiologist_id: Option<Uuid>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -157,10 +170,11 @@ pub(crate) struct SignatureBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CancellationBody {
     /// Cancellation reason.
-    #[schema(required, value_type = String)]
+    #[schema(required, value_type = values::Prose)]
     reason: Option<String>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 

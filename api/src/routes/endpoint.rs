@@ -1,11 +1,11 @@
 //! Endpoints, from which the router and the OpenAPI document are built.
 
-use axum::handler::Handler;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, MethodRouter};
 use http::{HeaderValue, header};
-use utoipa::openapi::HttpMethod;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::{HttpMethod, RefOr, Schema};
+use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::app::App;
 use crate::authorization::RouteAccess;
@@ -14,14 +14,17 @@ use crate::problem::{Problem, ProblemCode};
 
 /// One method on one path.
 pub struct Endpoint {
-    /// HTTP method.
-    pub method: HttpMethod,
+    /// HTTP method, in capitals.
+    pub method: &'static str,
+    pub(crate) http_method: HttpMethod,
     /// Path, as in the OpenAPI document.
     pub path: String,
     /// Access that the caller needs.
     pub access: RouteAccess,
     /// Operation in `/openapi.json`.
     pub operation: Operation,
+    /// Schemas that the operation refers to, by name.
+    pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
     pub(super) handler: MethodRouter<App>,
     /// Limits of the request body.
     pub(super) body_limits: BodyLimits,
@@ -29,39 +32,25 @@ pub struct Endpoint {
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {:?}", self.verb(), self.path, self.access)
+        write!(f, "{} {} {:?}", self.method, self.path, self.access)
     }
 }
 
 impl Endpoint {
-    /// Returns the HTTP name of the method.
-    pub fn verb(&self) -> &'static str {
-        match self.method {
-            HttpMethod::Get => "GET",
-            HttpMethod::Post => "POST",
-            HttpMethod::Put => "PUT",
-            HttpMethod::Delete => "DELETE",
-            HttpMethod::Options => "OPTIONS",
-            HttpMethod::Head => "HEAD",
-            HttpMethod::Patch => "PATCH",
-            HttpMethod::Trace => "TRACE",
-        }
-    }
-
-    /// Creates an endpoint. Method and path come from the handler's OpenAPI description, so both always agree.
-    pub(super) fn new<P, H, T>(_described: P, access: RouteAccess, handler: H) -> Self
-    where
-        P: utoipa::Path,
-        H: Handler<T, App>,
-        T: 'static,
-    {
-        let method = P::methods().pop().unwrap_or(HttpMethod::Get);
-        let handler = on(filter(&method), handler);
+    /// Creates an endpoint from a described handler: `Endpoint::new(routes!(orders::create), access)`.
+    pub(super) fn new(described: UtoipaMethodRouter<App>, access: RouteAccess) -> Self {
+        let (schemas, paths, handler) = described;
+        let (path, item) = paths.paths.into_iter().next().unwrap_or_default();
+        let described = the_operation(item);
+        let (method, http_method, operation) =
+            described.unwrap_or(("GET", HttpMethod::Get, Operation::default()));
         Self {
             method,
-            path: P::path(),
+            http_method,
+            path,
             access,
-            operation: P::operation(),
+            operation,
+            schemas,
             handler,
             body_limits: BodyLimits::USUAL,
         }
@@ -89,15 +78,16 @@ async fn refuse_head() -> Response {
     refused
 }
 
-fn filter(method: &HttpMethod) -> MethodFilter {
-    match method {
-        HttpMethod::Get => MethodFilter::GET,
-        HttpMethod::Post => MethodFilter::POST,
-        HttpMethod::Put => MethodFilter::PUT,
-        HttpMethod::Delete => MethodFilter::DELETE,
-        HttpMethod::Options => MethodFilter::OPTIONS,
-        HttpMethod::Head => MethodFilter::HEAD,
-        HttpMethod::Patch => MethodFilter::PATCH,
-        HttpMethod::Trace => MethodFilter::TRACE,
-    }
+/// Returns the only operation of a path item, with its method.
+fn the_operation(item: PathItem) -> Option<(&'static str, HttpMethod, Operation)> {
+    let operations = [
+        ("GET", HttpMethod::Get, item.get),
+        ("POST", HttpMethod::Post, item.post),
+        ("PUT", HttpMethod::Put, item.put),
+        ("PATCH", HttpMethod::Patch, item.patch),
+        ("DELETE", HttpMethod::Delete, item.delete),
+    ];
+    let found = operations.into_iter();
+    let mut found = found.filter_map(|(name, method, operation)| Some((name, method, operation?)));
+    found.next()
 }

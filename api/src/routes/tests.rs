@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::ALLOCATED;
-use crate::app::LogConsumers;
+use crate::app::{AppParts, LogConsumers};
 use crate::authorization::Role;
 use crate::config::Timeouts;
 use crate::identity::{TokenGrant, TokenRequirements, TokenVerifier, mint};
@@ -54,25 +54,26 @@ async fn served() -> Served {
         ttl: Duration::from_secs(3600),
     };
     let tasks = BackgroundTasks::new();
-    let app = App::start(
+    let parts = AppParts {
         engine,
-        MasterKey::parse(&MasterKey::generate()).unwrap(),
-        TokenVerifier::with_shared_secret(&secret, &expected, false),
-        (telemetry::metrics(&tasks), false),
-        Timeouts {
+        master: MasterKey::parse(&MasterKey::generate()).unwrap(),
+        identity: TokenVerifier::with_shared_secret(&secret, &expected, false),
+        metrics: telemetry::metrics(&tasks),
+        metrics_open: false,
+        times: Timeouts {
             claim_timeout: Duration::from_secs(1800),
             critical_deadline: Duration::from_secs(3600),
             viewer_token_ttl: Duration::from_secs(600),
         },
-        LogConsumers {
+        consumers: LogConsumers {
             projections: roentgen_projections::all(),
             policies: PolicySettings {
                 claim_timeout: Duration::from_secs(1800),
             },
             relay: None,
         },
-        &tasks,
-    );
+    };
+    let app = App::start(parts, &tasks);
     let app = app.await.unwrap();
     Served {
         router: router(app, ApiService::value_variants()),
@@ -105,7 +106,7 @@ async fn no_body_costs_more_than_four_times_its_length() {
     let served = served().await;
     let mut asked = 0;
     for endpoint in endpoints(false) {
-        if !matches!(endpoint.verb(), "POST" | "PUT" | "PATCH")
+        if !matches!(endpoint.method, "POST" | "PUT" | "PATCH")
             || endpoint.access == RouteAccess::Public
         {
             continue;
@@ -116,7 +117,7 @@ async fn no_body_costs_more_than_four_times_its_length() {
         let length = endpoint.body_limits.bytes();
         for (name, body) in worst::bodies(&endpoint) {
             assert_eq!(body.len(), length, "{name}");
-            let (status, cost) = served.cost(endpoint.verb(), &path, body.into()).await;
+            let (status, cost) = served.cost(endpoint.method, &path, body.into()).await;
             assert!(status.is_client_error(), "{endpoint:?}, {name}: {status}");
             assert!(
                 cost <= FACTOR * length,

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::warnings::ReportedTimes;
 use crate::command_request::TenantScopedBody;
+use crate::openapi::values;
 use crate::problem::Problem;
 use crate::validation::{self, BodyValidator, JsonObject, List, PatientBody};
 
@@ -30,29 +31,35 @@ const MAX_INSTANCES: usize = 5_000;
 #[schema(as = StudySync)]
 pub(crate) struct SyncBody {
     /// PACS endpoint; must exist and be active.
-    #[schema(required, value_type = String, example = "MAIN_PACS")]
+    #[schema(required, value_type = values::CatalogCode, example = "MAIN_PACS")]
     pacs_endpoint_code: Option<String>,
     /// Study Instance UID (0020,000D).
-    #[schema(required, value_type = String, example = "1.2.840.113619.2.55.3")]
+    #[schema(required, value_type = values::Uid, example = "1.2.840.113619.2.55.3")]
     study_instance_uid: Option<String>,
     /// Patient.
     #[schema(required, value_type = Uuid)]
     patient_id: Option<Uuid>,
     /// Modality (0008,0060).
-    #[schema(required, value_type = String, example = "CT")]
+    #[schema(required, value_type = values::ModalityCode, example = "CT")]
     modality_code: Option<String>,
     /// Accession Number (0008,0050); links the study to its order.
+    #[schema(value_type = Option<values::AccessionNumber>)]
     accession_number: Option<String>,
     /// Study Description (0008,1030).
+    #[schema(value_type = Option<values::Note>)]
     description: Option<String>,
     /// Body Part Examined (0018,0015).
+    #[schema(value_type = Option<values::Label>)]
     body_part: Option<String>,
     /// Start of the study.
+    #[schema(value_type = Option<values::Time>)]
     started_at: Option<String>,
     /// End of the study.
+    #[schema(value_type = Option<values::Time>)]
     ended_at: Option<String>,
     /// Order, if known to the PACS; must exist.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     imaging_order_id: Option<Uuid>,
     /// Patient demographics.
     #[schema(value_type = Option<PatientBody>)]
@@ -62,6 +69,7 @@ pub(crate) struct SyncBody {
     series: Option<List<JsonObject<SyncedSeriesBody>, MAX_SERIES>>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -71,17 +79,22 @@ pub(crate) struct SyncBody {
 #[schema(as = SyncedSeries)]
 pub(crate) struct SyncedSeriesBody {
     /// Series Instance UID (0020,000E).
-    #[schema(required, value_type = String)]
+    #[schema(required, value_type = values::Uid)]
     series_instance_uid: Option<String>,
     /// Series Number (0020,0011).
+    #[schema(value_type = Option<values::Count>)]
     series_number: Option<i64>,
     /// Body Part Examined (0018,0015).
+    #[schema(value_type = Option<values::Label>)]
     body_part: Option<String>,
     /// Modality (0008,0060).
+    #[schema(value_type = Option<values::ModalityCode>)]
     modality_code: Option<String>,
     /// Number of instances, including unlisted ones.
+    #[schema(value_type = Option<values::Count>)]
     number_of_instances: Option<i64>,
     /// Series Description (0008,103E).
+    #[schema(value_type = Option<values::Note>)]
     description: Option<String>,
     /// Instances reported by the PACS.
     #[schema(value_type = Option<Vec<SyncedInstanceBody>>)]
@@ -94,11 +107,13 @@ pub(crate) struct SyncedSeriesBody {
 #[schema(as = SyncedInstance)]
 pub(crate) struct SyncedInstanceBody {
     /// SOP Instance UID (0008,0018).
-    #[schema(required, value_type = String)]
+    #[schema(required, value_type = values::Uid)]
     sop_instance_uid: Option<String>,
     /// SOP Class UID (0008,0016).
+    #[schema(value_type = Option<values::Uid>)]
     sop_class_uid: Option<String>,
     /// Instance Number (0020,0013).
+    #[schema(value_type = Option<values::Count>)]
     instance_number: Option<i64>,
 }
 
@@ -111,20 +126,26 @@ pub(crate) struct SeriesBody {
     #[schema(required, value_type = Uuid)]
     imaging_study_id: Option<Uuid>,
     /// Series Instance UID (0020,000E); must be unique within the study.
-    #[schema(required, value_type = String)]
+    #[schema(required, value_type = values::Uid)]
     series_instance_uid: Option<String>,
     /// Series Number (0020,0011).
+    #[schema(value_type = Option<values::Count>)]
     series_number: Option<i64>,
     /// Body Part Examined (0018,0015).
+    #[schema(value_type = Option<values::Label>)]
     body_part: Option<String>,
     /// Modality (0008,0060).
+    #[schema(value_type = Option<values::ModalityCode>)]
     modality_code: Option<String>,
     /// Number of instances, including unlisted ones.
+    #[schema(value_type = Option<values::Count>)]
     number_of_instances: Option<i64>,
     /// Series Description (0008,103E).
+    #[schema(value_type = Option<values::Note>)]
     description: Option<String>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -137,14 +158,17 @@ pub(crate) struct InstanceBody {
     #[schema(required, value_type = Uuid)]
     imaging_series_id: Option<Uuid>,
     /// SOP Instance UID (0008,0018); must be unique within the series.
-    #[schema(required, value_type = String)]
+    #[schema(required, value_type = values::Uid)]
     sop_instance_uid: Option<String>,
     /// SOP Class UID (0008,0016).
+    #[schema(value_type = Option<values::Uid>)]
     sop_class_uid: Option<String>,
     /// Instance Number (0020,0013).
+    #[schema(value_type = Option<values::Count>)]
     instance_number: Option<i64>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -154,19 +178,19 @@ pub(crate) struct InstanceBody {
 pub(crate) struct StudyChanges {
     /// archived; cannot be undone.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::StudyStatus, required = false)]
     status: Change<String>,
     /// Number of series, including unlisted ones.
     #[serde(default)]
-    #[schema(value_type = i64, required = false)]
+    #[schema(value_type = values::Count, required = false)]
     number_of_series: Change<i64>,
     /// Number of instances, including unlisted ones.
     #[serde(default)]
-    #[schema(value_type = i64, required = false)]
+    #[schema(value_type = values::Count, required = false)]
     number_of_instances: Change<i64>,
     /// End of the study.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::Time>)]
     ended_at: Change<String>,
     /// Viewer URL, without a token.
     #[serde(default)]
@@ -175,11 +199,11 @@ pub(crate) struct StudyChanges {
     /// Order that the study fulfils; must exist and belong to the same patient. Resolves a link conflict; `null` does
     /// so, too, and unlinks the study.
     #[serde(default, deserialize_with = "validation::id_change")]
-    #[schema(value_type = Option<Uuid>)]
+    #[schema(value_type = Option<values::OptionalId>)]
     imaging_order_id: Change<Uuid>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = Uuid, required = false)]
+    #[schema(value_type = values::OptionalId, required = false)]
     tenant_id: Option<Uuid>,
 }
 

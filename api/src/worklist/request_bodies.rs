@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::command_request::TenantScopedBody;
+use crate::openapi::values;
 use crate::problem::Problem;
 use crate::validation::{self, BodyValidator, JsonObject, List};
 
@@ -26,19 +27,23 @@ pub(crate) struct NewWorklistItem {
     imaging_study_id: Option<Uuid>,
     /// Order; must be that of the study.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     imaging_order_id: Option<Uuid>,
     /// Patient; must be that of the study.
     #[schema(required, value_type = Uuid)]
     patient_id: Option<Uuid>,
     /// DICOM Modality.
-    #[schema(required, value_type = String, example = "CT")]
+    #[schema(required, value_type = values::ModalityCode, example = "CT")]
     modality_code: Option<String>,
     /// DICOM Body Part Examined; default that of the study.
+    #[schema(value_type = Option<values::Label>)]
     body_part: Option<String>,
     /// routine, urgent or stat; default routine.
+    #[schema(value_type = Option<values::Priority>)]
     priority: Option<String>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -48,15 +53,15 @@ pub(crate) struct NewWorklistItem {
 pub(crate) struct WorklistItemChanges {
     /// pending, in_progress, completed or cancelled.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::RequestedItemStatus, required = false)]
     status: Change<String>,
     /// routine, urgent or stat.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = values::Priority, required = false)]
     priority: Change<String>,
     /// Radiologist to assign, with all the checks of a claim; `null` releases the item.
     #[serde(default, deserialize_with = "validation::id_change")]
-    #[schema(value_type = Option<Uuid>)]
+    #[schema(value_type = Option<values::OptionalId>)]
     assigned_radiologist_id: Change<Uuid>,
     /// Score from outside the model catalog, 0 to 1.
     #[serde(default)]
@@ -68,7 +73,7 @@ pub(crate) struct WorklistItemChanges {
     ai_triage_flags: Change<JsonObject<FlagsBody>>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = Uuid, required = false)]
+    #[schema(value_type = values::OptionalId, required = false)]
     tenant_id: Option<Uuid>,
 }
 
@@ -82,7 +87,7 @@ const MAX_FLAGS: usize = 100;
 pub(crate) struct FlagsBody {
     /// Names of all findings.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<values::Name>>)]
     flags: Change<List<String, MAX_FLAGS>>,
 }
 
@@ -92,12 +97,15 @@ pub(crate) struct FlagsBody {
 pub(crate) struct ActingRadiologist {
     /// Must be the token's practitioner.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     radiologist_id: Option<Uuid>,
     /// Alias of `radiologist_id`.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     assigned_radiologist_id: Option<Uuid>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 

@@ -36,7 +36,7 @@ const ROLES: [&str; 5] = [
 /// Returns every route with one of these methods; ids in paths are random.
 fn paths(verbs: &[&str]) -> Vec<(Method, String)> {
     let endpoints = routes::endpoints(false).into_iter();
-    let wanted = endpoints.filter(|endpoint| verbs.contains(&endpoint.verb()));
+    let wanted = endpoints.filter(|endpoint| verbs.contains(&endpoint.method));
     let filled = wanted.map(|endpoint| {
         let steps = endpoint
             .path
@@ -46,7 +46,7 @@ fn paths(verbs: &[&str]) -> Vec<(Method, String)> {
                 false => step.to_owned(),
             });
         let path = steps.collect::<Vec<_>>().join("/");
-        (endpoint.verb().parse().unwrap(), path)
+        (endpoint.method.parse().unwrap(), path)
     });
     filled.collect()
 }

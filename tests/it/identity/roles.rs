@@ -217,7 +217,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
 async fn each_may_what_the_table_says_and_nothing_else(engine: EngineKind) -> Result<()> {
     let served = routes::endpoints(false)
         .iter()
-        .map(|endpoint| format!("{} {}", endpoint.verb(), endpoint.path))
+        .map(|endpoint| format!("{} {}", endpoint.method, endpoint.path))
         .collect();
     let told: BTreeSet<String> = TABLE
         .iter()

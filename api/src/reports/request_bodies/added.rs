@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::check_own_practitioner;
 use crate::command_request::TenantScopedBody;
+use crate::openapi::values;
 use crate::problem::Problem;
 use crate::validation::{self, BodyValidator};
 
@@ -17,20 +18,24 @@ use crate::validation::{self, BodyValidator};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAddendumBody {
     /// Addendum text.
-    #[schema(required, value_type = String)]
+    #[schema(required, value_type = values::Prose)]
     content: Option<String>,
     /// addition, correction or amendment; default addition.
+    #[schema(value_type = Option<values::AddendumKind>)]
     kind: Option<String>,
     /// Whether the report is now critical.
     pub(crate) critical_result: Option<bool>,
     /// Must match the report id in the path.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     radiology_report_id: Option<Uuid>,
     /// Must match the caller's practitioner_id.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     added_by_radiologist_id: Option<Uuid>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -40,21 +45,23 @@ pub(crate) struct NewAddendumBody {
 #[schema(as = NewCommunication)]
 pub(crate) struct NewCommunicationBody {
     /// Recipient of the communication.
-    #[schema(required, value_type = String)]
+    #[schema(required, value_type = values::Prose)]
     recipient: Option<String>,
     /// phone, in_person, secure_message or other.
-    #[schema(required, value_type = String)]
+    #[schema(required, value_type = values::CommunicationMethod)]
     method: Option<String>,
     /// Time of the communication.
-    #[schema(required, value_type = String)]
+    #[schema(required, value_type = values::Time)]
     communicated_at: Option<String>,
     /// Whether the recipient read the result back.
     #[schema(required, value_type = bool)]
     read_back: Option<bool>,
     /// Further details.
+    #[schema(value_type = Option<values::Note>)]
     note: Option<String>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -63,12 +70,14 @@ pub(crate) struct NewCommunicationBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SuggestionReview {
     /// accepted, rejected or modified.
-    #[schema(required, value_type = String)]
+    #[schema(required, value_type = values::SuggestionDecision)]
     decision: Option<String>,
     /// Reason for the decision.
+    #[schema(value_type = Option<values::Note>)]
     note: Option<String>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 

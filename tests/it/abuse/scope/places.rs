@@ -30,14 +30,14 @@ pub(super) fn all() -> BTreeSet<Position> {
     let described = serde_json::to_value(openapi::describe()).unwrap();
     let mut places = BTreeSet::new();
     for endpoint in routes::endpoints(false) {
-        let verb = endpoint.verb();
+        let verb = endpoint.method;
         let operation = &described["paths"][&endpoint.path][verb.to_ascii_lowercase()];
         // Open routes have no tenant, and an operator sees every tenant's data.
         if operation["security"].is_null() || endpoint.path.starts_with("/admin/") {
             continue;
         }
         let mut names = in_path(&endpoint.path);
-        names.extend(in_query(operation));
+        names.extend(in_query(operation, &described));
         for content in members_of(&operation["requestBody"]["content"]) {
             in_body(&content["schema"], &described, &mut names);
         }
@@ -56,16 +56,23 @@ fn in_path(path: &str) -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
-fn in_query(operation: &Value) -> Vec<String> {
+fn in_query(operation: &Value, described: &Value) -> Vec<String> {
     let parameters = operation["parameters"].as_array().into_iter().flatten();
-    let ids =
-        parameters.filter(|parameter| parameter["in"] == "query" && is_id(&parameter["schema"]));
+    let ids = parameters
+        .filter(|parameter| parameter["in"] == "query" && is_id(&parameter["schema"], described));
     ids.filter_map(|id| id["name"].as_str().map(str::to_owned))
         .collect()
 }
 
-fn is_id(schema: &Value) -> bool {
-    schema["format"] == "uuid"
+/// Returns whether a schema, or one of its alternatives, is that of an id.
+fn is_id(schema: &Value, described: &Value) -> bool {
+    let referred = schema["$ref"].as_str();
+    let referred = referred.and_then(|pointer| described.pointer(pointer.trim_start_matches('#')));
+    let alternatives = ["anyOf", "oneOf"].map(|name| schema[name].as_array());
+    let mut schemas = referred
+        .into_iter()
+        .chain(alternatives.into_iter().flatten().flatten());
+    schema["format"] == "uuid" || schemas.any(|schema| is_id(schema, described))
 }
 
 /// Collects the names of members that are ids, at any depth. Schemas of bodies are not recursive.
@@ -75,7 +82,7 @@ fn in_body(schema: &Value, described: &Value, names: &mut BTreeSet<String>) {
         in_body(described.pointer(pointer).unwrap(), described, names);
     }
     for (name, member) in schema["properties"].as_object().into_iter().flatten() {
-        if is_id(member) {
+        if is_id(member, described) {
             names.insert(name.clone());
         }
         in_body(member, described, names);

@@ -1,0 +1,158 @@
+//! Schemas of the values that request bodies and parameters consist of, with the bounds that the server checks.
+
+use roentgen_domain::text::{MAX_NAME_CHARS, MAX_TEXT_BYTES};
+use roentgen_domain::{
+    ai_model, ai_task, auth_kind, order, pacs_endpoint, report, report_template, study,
+    worklist_item,
+};
+use serde_json::Value;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{
+    AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+/// Defines types without values that name a schema: they stand for a member in `value_type`.
+macro_rules! values {
+    ($(#[doc = $doc:literal] $name:ident = $schema:expr;)+) => {$(
+        #[doc = $doc]
+        pub(crate) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                $schema.description(Some($doc.trim())).into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    )+};
+}
+
+/// Pattern of a text that is not blank.
+const NOT_BLANK: &str = r"\S";
+
+fn text(least: usize, most: usize) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::String))
+        .min_length(Some(least))
+        .max_length(Some(most))
+}
+
+fn number(least: i64, most: i64) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::Integer))
+        .minimum(Some(least))
+        .maximum(Some(most))
+}
+
+fn known(format: KnownFormat) -> ObjectBuilder {
+    text(1, 64).format(Some(SchemaFormat::KnownFormat(format)))
+}
+
+fn any_of<const N: usize>(alternatives: [ObjectBuilder; N]) -> AnyOfBuilder {
+    let alternatives = alternatives.into_iter();
+    alternatives.fold(AnyOfBuilder::new(), AnyOfBuilder::item)
+}
+
+/// A wire name of an enum, in its usual case.
+fn one_of<T: ToString>(values: &[T]) -> ObjectBuilder {
+    let names = values.iter().map(|value| Value::from(value.to_string()));
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::String))
+        .enum_values(Some(names))
+}
+
+values! {
+    /// A UUID; an empty text stands for none.
+    OptionalId = any_of([known(KnownFormat::Uuid), text(0, 0)]);
+    /// A name or label: 1 to 256 characters, not blank.
+    Name = text(1, MAX_NAME_CHARS).pattern(Some(NOT_BLANK));
+    /// A name or label of at most 256 characters.
+    Label = text(0, MAX_NAME_CHARS);
+    /// A text that is not blank, at most 64 KiB of UTF-8.
+    Prose = text(1, MAX_TEXT_BYTES).pattern(Some(NOT_BLANK));
+    /// A text in a query that is not blank; the length of the URL is limited.
+    QueryText = text(1, usize::MAX).max_length(None::<usize>).pattern(Some(NOT_BLANK));
+    /// A text of at most 64 KiB of UTF-8.
+    Note = text(0, MAX_TEXT_BYTES);
+    /// A modality code: 2 to 16 characters from A-Z, 0-9 and _, in any case.
+    ModalityCode = text(2, 16).pattern(Some("^[A-Za-z0-9_]+$"));
+    /// A code of the catalog: 1 to 64 characters from A-Z, 0-9, _, - and ., in any case.
+    CatalogCode = text(1, 64).pattern(Some("^[A-Za-z0-9_.-]+$"));
+    /// A section code: 1 to 64 characters from a-z, 0-9 and _, in any case.
+    SectionCode = text(1, 64).pattern(Some("^[A-Za-z0-9_]+$"));
+    /// A DICOM UID (PS3.5, section 9.1): numbers without leading zeros, separated by dots.
+    Uid = text(1, 64).pattern(Some(r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*$"));
+    /// An accession number: a DICOM Short String of 1 to 16 characters without backslash.
+    AccessionNumber = text(1, 16).pattern(Some(r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$"));
+    /// A time with an offset (RFC 3339), such as 2026-01-31T08:15:00Z.
+    Time = known(KnownFormat::DateTime);
+    /// A date, YYYY-MM-DD.
+    Date = known(KnownFormat::Date);
+    /// A time with an offset (RFC 3339), or a date.
+    TimeOrDate = any_of([known(KnownFormat::DateTime), known(KnownFormat::Date)]);
+    /// A log position, a time with an offset (RFC 3339), or a date.
+    AsOf = any_of([number(0, i64::MAX), known(KnownFormat::DateTime), known(KnownFormat::Date)]);
+    /// The cursor of the next page, from the header `Link`.
+    Cursor = text(1, 1_024);
+    /// A text to search for, at most 128 characters.
+    Search = text(1, 128).pattern(Some(NOT_BLANK));
+    /// Names of event types, separated by commas.
+    EventTypes = text(1, MAX_TEXT_BYTES).pattern(Some(r"^[A-Za-z.]+(,[A-Za-z.]+)*$"));
+    /// The type of a stream.
+    StreamType = text(1, 64).pattern(Some("^[A-Za-z]+$"));
+    /// How long to wait for events, in seconds.
+    WaitSeconds = number(0, 60);
+    /// A URL with the scheme http or https.
+    HttpUrl = text(8, 2_048).format(Some(SchemaFormat::Custom("uri".to_owned()))).pattern(Some("^https?://"));
+    /// A TCP port.
+    Port = number(1, 65_535);
+    /// A number of minutes, at most a day.
+    DurationMinutes = number(1, 1_440);
+    /// A number of cases that a radiologist may hold.
+    MaxCases = number(1, 100);
+    /// A number of milliseconds that a call may take.
+    CallTimeoutMs = number(1, 3_600_000);
+    /// A number of attempts.
+    MaxAttempts = number(1, 100);
+    /// A count, from 0.
+    Count = number(0, i64::from(i32::MAX));
+    /// A page size.
+    Limit = number(1, 500);
+    /// A page size of the log.
+    LogLimit = number(1, 5_000);
+    /// Priority.
+    Priority = one_of(order::Priority::ALL);
+    /// Status of an order.
+    OrderStatus = one_of(order::Status::ALL);
+    /// Status of a study.
+    StudyStatus = one_of(study::Status::ALL);
+    /// State of a study's link to an order.
+    OrderLinkStatus = one_of(study::OrderLinkStatus::ALL);
+    /// Status of a worklist item that a caller may ask for.
+    RequestedItemStatus = one_of(worklist_item::RequestedStatus::ALL);
+    /// Status of worklist items: one or more, separated by commas.
+    ItemStatusFilter = one_of(worklist_item::Status::ALL);
+    /// Critical results that a list shows.
+    CriticalResultFilter = one_of(&["open", "overdue", "communicated", "all"]);
+    /// Status of a report.
+    ReportStatus = one_of(report::Status::ALL);
+    /// Kind of an addendum.
+    AddendumKind = one_of(report::AddendumKind::ALL);
+    /// Means of a communication.
+    CommunicationMethod = one_of(report::Method::ALL);
+    /// Decision on an AI suggestion.
+    SuggestionDecision = one_of(report::Decision::ALL);
+    /// Type of a template.
+    TemplateType = one_of(report_template::TemplateType::ALL);
+    /// Protocol of a PACS endpoint.
+    PacsProtocol = one_of(pacs_endpoint::Protocol::ALL);
+    /// Kind of credentials.
+    AuthKind = one_of(auth_kind::AuthKind::ALL);
+    /// Type of an AI task.
+    AiTaskType = one_of(ai_model::TaskType::ALL);
+    /// Status of an AI task.
+    AiTaskStatusName = one_of(ai_task::Status::ALL);
+    /// Type of an AI output.
+    AiOutputType = one_of(ai_task::OutputType::ALL);
+}
