@@ -24,7 +24,7 @@ use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
 use crate::validation::{self, BodyValidator, JsonObject};
 use endpoint::Endpoint;
-pub(crate) use endpoint::EndpointBody;
+pub(crate) use endpoint::{EndpointBody, NewEndpoint};
 
 const COLLECTION: &str = "/imaging-ai/models";
 
@@ -42,7 +42,7 @@ pub(crate) struct NewAiModel {
     #[schema(value_type = Option<values::Note>)]
     description: Option<String>,
     /// Intended modality; any if omitted.
-    #[schema(value_type = Option<values::ModalityCode>)]
+    #[schema(value_type = Option<values::OptionalModalityCode>)]
     modality_code: Option<String>,
     /// Intended body part; any if omitted.
     #[schema(value_type = Option<values::Label>)]
@@ -60,7 +60,7 @@ pub(crate) struct NewAiModel {
     #[schema(value_type = Option<values::Label>)]
     model_version: Option<String>,
     /// Inference endpoint.
-    #[schema(value_type = Option<EndpointBody>)]
+    #[schema(value_type = Option<NewEndpoint>)]
     endpoint_config: Option<JsonObject<EndpointBody>>,
     /// Whether tasks may be requested; default true.
     is_active: Option<bool>,
@@ -84,7 +84,7 @@ pub(crate) struct AiModelChanges {
     description: Change<String>,
     /// Intended modality; any if null.
     #[serde(default)]
-    #[schema(value_type = Option<values::ModalityCode>)]
+    #[schema(value_type = Option<values::OptionalModalityCode>)]
     modality_code: Change<String>,
     /// Intended body part; any if null.
     #[serde(default)]
@@ -116,7 +116,7 @@ pub(crate) struct AiModelChanges {
     is_active: Change<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = values::OptionalId, required = false)]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -288,7 +288,7 @@ pub(crate) async fn create(
 
 /// Lists AI models, newest first.
 #[utoipa::path(get, path = "/imaging-ai/models",
-    params(("modality_code" = Option<values::ModalityCode>, Query), ("body_part" = Option<values::Label>, Query),
+    params(("modality_code" = Option<values::ModalityCode>, Query), ("body_part" = Option<values::Name>, Query),
         ("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [AiModelDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {

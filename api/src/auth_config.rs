@@ -1,6 +1,7 @@
 //! Authentication settings of a PACS (`auth_config`) or an AI model (`endpoint_config.auth`). Credentials are
 //! write-only: they go from the body to the stored secrets, never into the log.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use roentgen_domain::auth_kind::AuthKind;
@@ -8,29 +9,54 @@ use roentgen_domain::text::Text;
 use roentgen_store::secrets::SecretBytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::openapi::values;
 use crate::validation::{BodyValidator, JsonObject, is_blank};
 
 /// Authentication settings. Write-only: responses contain only `kind`.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[schema(as = AuthConfig)]
 pub(crate) struct AuthConfigBody {
-    /// none, basic, bearer or header.
-    #[schema(required, value_type = values::AuthKind, example = "basic")]
     kind: Option<String>,
-    /// User name (kind basic).
     username: Option<String>,
-    /// Password (kind basic).
     password: Option<String>,
-    /// Bearer token (kind bearer).
     token: Option<String>,
-    /// Header name (kind header).
     name: Option<String>,
-    /// Header value (kind header).
     value: Option<String>,
+}
+
+impl ToSchema for AuthConfigBody {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("AuthConfig")
+    }
+}
+
+/// One alternative for each kind, with the members that the kind requires.
+impl PartialSchema for AuthConfigBody {
+    fn schema() -> RefOr<Schema> {
+        let alternative = |kind: &AuthKind| {
+            let object = ObjectBuilder::new()
+                .property("kind", values::one_of(&[kind]))
+                .required("kind")
+                .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+            let members = members_of(*kind).iter();
+            members.fold(object, |object, member| {
+                let value = if *member == "name" {
+                    values::header_name()
+                } else {
+                    values::header_text()
+                };
+                object.property(*member, value).required(*member)
+            })
+        };
+        let alternatives = AuthKind::ALL.iter().map(alternative);
+        let schema = alternatives.fold(OneOfBuilder::new(), OneOfBuilder::item);
+        let text = "Authentication settings. Write-only: responses contain only `kind`.";
+        schema.description(Some(text)).into()
+    }
 }
 
 impl fmt::Debug for AuthConfigBody {

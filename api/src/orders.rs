@@ -54,13 +54,13 @@ pub(crate) struct NewOrder {
     #[schema(required, value_type = values::Prose, example = "rule out acute stroke")]
     indication: Option<String>,
     /// routine, urgent or stat; default routine.
-    #[schema(value_type = Option<values::Priority>)]
+    #[schema(value_type = Option<values::OptionalPriority>)]
     priority: Option<String>,
     /// Time of the request; default now.
-    #[schema(value_type = Option<values::Time>)]
+    #[schema(value_type = Option<values::OptionalTime>)]
     requested_at: Option<String>,
     /// Accession number, at most 16 characters; generated if omitted.
-    #[schema(value_type = Option<values::AccessionNumber>)]
+    #[schema(value_type = Option<values::OptionalAccessionNumber>)]
     accession_number: Option<String>,
     /// Client-defined JSON object.
     #[schema(value_type = Option<Object>)]
@@ -104,7 +104,7 @@ pub(crate) struct OrderChanges {
     metadata: Change<FreeObject>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = values::OptionalId, required = false)]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 

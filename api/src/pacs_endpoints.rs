@@ -41,22 +41,26 @@ pub(crate) struct NewPacsEndpoint {
     #[schema(value_type = Option<values::Note>)]
     description: Option<String>,
     /// DICOM Application Entity Title, 1 to 16 characters.
+    #[schema(value_type = Option<values::OptionalAeTitle>)]
     ae_title: Option<String>,
     /// Host name or address.
+    #[schema(value_type = Option<values::OptionalHost>)]
     host: Option<String>,
     /// TCP port, 1 to 65535.
+    #[serde(default, deserialize_with = "validation::optional_integer")]
     #[schema(value_type = Option<values::Port>)]
     port: Option<i64>,
     /// DICOM, DICOMWEB or WADO_RS (case-insensitive).
     #[schema(required, value_type = values::PacsProtocol, example = "DICOMWEB")]
     protocol: Option<String>,
     /// Base URL of the web services; HTTP or HTTPS URL without user information.
+    #[schema(value_type = Option<values::OptionalHttpUrl>)]
     base_url: Option<String>,
     /// Authentication settings.
     #[schema(value_type = Option<AuthConfigBody>)]
     auth_config: Option<JsonObject<AuthConfigBody>>,
     /// Viewer URL template with `{study_instance_uid}` and optionally `{token}`.
-    #[schema(example = "https://viewer.example/?study={study_instance_uid}&token={token}")]
+    #[schema(value_type = Option<values::OptionalViewerUrl>, example = "https://viewer.example/?study={study_instance_uid}&token={token}")]
     viewer_launch_url: Option<String>,
     /// Whether studies from this endpoint complete their order; default true.
     completes_order: Option<bool>,
@@ -82,14 +86,14 @@ pub(crate) struct PacsEndpointChanges {
     description: Change<String>,
     /// DICOM Application Entity Title, 1 to 16 characters.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::OptionalAeTitle>)]
     ae_title: Change<String>,
     /// Host name or address.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::OptionalHost>)]
     host: Change<String>,
     /// TCP port, 1 to 65535.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "validation::integer_change")]
     #[schema(value_type = Option<values::Port>)]
     port: Change<i64>,
     /// DICOM, DICOMWEB or WADO_RS (case-insensitive).
@@ -98,7 +102,7 @@ pub(crate) struct PacsEndpointChanges {
     protocol: Change<String>,
     /// Base URL of the web services; HTTP or HTTPS URL without user information.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::OptionalHttpUrl>)]
     base_url: Change<String>,
     /// Authentication settings; replaces the stored value.
     #[serde(default)]
@@ -106,7 +110,7 @@ pub(crate) struct PacsEndpointChanges {
     auth_config: Change<JsonObject<AuthConfigBody>>,
     /// Viewer URL template with `{study_instance_uid}` and optionally `{token}`.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::OptionalViewerUrl>)]
     viewer_launch_url: Change<String>,
     /// Whether studies from this endpoint complete their order.
     #[serde(default)]
@@ -118,7 +122,7 @@ pub(crate) struct PacsEndpointChanges {
     is_active: Change<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = values::OptionalId, required = false)]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 

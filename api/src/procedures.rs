@@ -48,6 +48,7 @@ pub(crate) struct NewProcedure {
     #[schema(value_type = Option<values::Label>)]
     loinc_code: Option<String>,
     /// Planned duration in minutes, 1 to 1440.
+    #[serde(default, deserialize_with = "validation::optional_integer")]
     #[schema(value_type = Option<values::DurationMinutes>)]
     default_duration_minutes: Option<i64>,
     /// Patient preparation instructions.
@@ -87,7 +88,7 @@ pub(crate) struct ProcedureChanges {
     #[schema(value_type = Option<values::Label>)]
     loinc_code: Change<String>,
     /// Planned duration in minutes, 1 to 1440.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "validation::integer_change")]
     #[schema(value_type = Option<values::DurationMinutes>)]
     default_duration_minutes: Change<i64>,
     /// Patient preparation instructions.
@@ -100,7 +101,7 @@ pub(crate) struct ProcedureChanges {
     is_active: Change<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = values::OptionalId, required = false)]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -196,7 +197,7 @@ pub(crate) async fn create(
 
 /// Lists procedures, newest first. `search` matches the code and the name; it has at most 128 characters.
 #[utoipa::path(get, path = "/imaging/procedures",
-    params(("modality_id" = Option<Uuid>, Query), ("body_part" = Option<values::Label>, Query),
+    params(("modality_id" = Option<Uuid>, Query), ("body_part" = Option<values::Name>, Query),
         ("search" = Option<values::Search>, Query), ("is_active" = Option<bool>, Query),
         crate::openapi::PageParameters),
     responses((status = 200, body = [ProcedureDocument])))]

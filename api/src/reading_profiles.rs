@@ -40,6 +40,7 @@ pub(crate) struct NewReadingProfile {
     #[schema(value_type = Option<Vec<values::Name>>)]
     allowed_body_parts: Option<List<String, MAX_NAMED>>,
     /// Maximum concurrent cases, 1 to 100; default 5.
+    #[serde(default, deserialize_with = "validation::optional_integer")]
     #[schema(value_type = Option<values::MaxCases>)]
     max_concurrent_cases: Option<i64>,
     /// Reading locations.
@@ -66,7 +67,7 @@ pub(crate) struct ReadingProfileChanges {
     #[schema(value_type = Option<Vec<values::Name>>)]
     allowed_body_parts: Change<List<String, MAX_NAMED>>,
     /// Maximum concurrent cases, 1 to 100.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "validation::integer_change")]
     #[schema(value_type = values::MaxCases, required = false)]
     max_concurrent_cases: Change<i64>,
     /// Reading locations.
@@ -79,7 +80,7 @@ pub(crate) struct ReadingProfileChanges {
     is_active: Change<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = values::OptionalId, required = false)]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 

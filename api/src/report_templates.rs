@@ -35,7 +35,7 @@ pub(crate) struct NewReportTemplate {
     #[schema(required, value_type = values::Name, example = "CT head, stroke")]
     name: Option<String>,
     /// Applicable modality; any if omitted.
-    #[schema(value_type = Option<values::ModalityCode>)]
+    #[schema(value_type = Option<values::OptionalModalityCode>)]
     modality_code: Option<String>,
     /// Applicable body part; any if omitted.
     #[schema(value_type = Option<values::Label>)]
@@ -70,7 +70,7 @@ pub(crate) struct ReportTemplateChanges {
     name: Change<String>,
     /// Applicable modality; any if null.
     #[serde(default)]
-    #[schema(value_type = Option<values::ModalityCode>)]
+    #[schema(value_type = Option<values::OptionalModalityCode>)]
     modality_code: Change<String>,
     /// Applicable body part; any if null.
     #[serde(default)]
@@ -98,7 +98,7 @@ pub(crate) struct ReportTemplateChanges {
     is_active: Change<bool>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = values::OptionalId, required = false)]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 
@@ -213,7 +213,7 @@ pub(crate) async fn create(
 
 /// Lists report templates, newest first.
 #[utoipa::path(get, path = "/radiology/templates",
-    params(("modality_code" = Option<values::ModalityCode>, Query), ("body_part" = Option<values::Label>, Query),
+    params(("modality_code" = Option<values::ModalityCode>, Query), ("body_part" = Option<values::Name>, Query),
         ("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [ReportTemplateDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {

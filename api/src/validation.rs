@@ -7,6 +7,7 @@
 //! a blank text or id. Such a member of a body is a [`Change`].
 
 mod ids;
+mod integers;
 mod shapes;
 
 use std::fmt::Display;
@@ -16,6 +17,7 @@ use roentgen_domain::text::Text;
 use roentgen_domain::{Change, Timestamp};
 
 pub(crate) use ids::{id_change, optional_id};
+pub(crate) use integers::{integer_change, optional_integer};
 pub(crate) use shapes::{FreeObject, JsonObject, List, most_elements, too_many};
 
 use crate::openapi::values;
@@ -303,9 +305,10 @@ pub(crate) struct PatientBody {
     #[schema(value_type = Option<values::Note>)]
     given_name: Option<String>,
     /// Date of birth, `YYYY-MM-DD`.
-    #[schema(value_type = Option<values::Date>)]
+    #[schema(value_type = Option<values::OptionalDate>)]
     birth_date: Option<String>,
     /// female, male, other or unknown (or DICOM's F, M, O, U).
+    #[schema(value_type = Option<values::OptionalSex>)]
     sex: Option<String>,
 }
 

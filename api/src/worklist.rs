@@ -40,7 +40,7 @@ pub(crate) async fn create(
 /// Lists worklist items in reading order: by priority, then items with an AI triage score of at least 0.5, highest
 /// first, then the rest, oldest first. Defaults to open items; use `status=all` for all.
 #[utoipa::path(get, path = "/radiology/worklist/items",
-    params(("modality" = Option<values::ModalityCode>, Query), ("body_part" = Option<values::Label>, Query),
+    params(("modality" = Option<values::ModalityCode>, Query), ("body_part" = Option<values::Name>, Query),
         ("status" = Option<values::ItemStatusFilter>, Query), ("priority" = Option<values::Priority>, Query),
         ("imaging_study_id" = Option<Uuid>, Query), ("assigned_to_me" = Option<bool>, Query),
         ("current_radiologist_id" = Option<Uuid>, Query), crate::openapi::PageParameters),

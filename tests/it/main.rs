@@ -28,6 +28,7 @@ mod imaging_ai;
 mod pacs;
 mod patients;
 mod radiology;
+mod schemathesis;
 
 mod policies;
 mod workflow;

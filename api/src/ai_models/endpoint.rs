@@ -1,18 +1,21 @@
 //! `endpoint_config`: the inference endpoint of an AI model. Its secret is stored before the command is executed.
 
+use std::borrow::Cow;
+
 use roentgen_domain::Change;
 use roentgen_domain::ai_model::{EndpointAuth, EndpointPatch, MaxAttempts, TimeoutMs};
 use roentgen_domain::ids::TenantId;
 use roentgen_domain::url::HttpUrl;
 use roentgen_store::secrets::SecretBytes;
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::app::App;
 use crate::auth_config::AuthConfigBody;
 use crate::openapi::values;
 use crate::problem::Problem;
-use crate::validation::{BodyValidator, JsonObject};
+use crate::validation::{self, BodyValidator, JsonObject};
 
 /// Inference endpoint of an AI model.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -28,13 +31,36 @@ pub(crate) struct EndpointBody {
     #[schema(value_type = Option<AuthConfigBody>)]
     auth: Change<JsonObject<AuthConfigBody>>,
     /// Timeout in milliseconds, 1 to 3600000.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "validation::integer_change")]
     #[schema(value_type = Option<values::CallTimeoutMs>)]
     timeout_ms: Change<i64>,
     /// Maximum number of attempts, 1 to 100.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "validation::integer_change")]
     #[schema(value_type = Option<values::MaxAttempts>)]
     max_attempts: Change<i64>,
+}
+
+/// Endpoint of a new model: as that of a change, and with a URL.
+pub(crate) struct NewEndpoint;
+
+impl PartialSchema for NewEndpoint {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = EndpointBody::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.required.push("url".to_owned());
+        }
+        schema
+    }
+}
+
+impl ToSchema for NewEndpoint {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("NewAiEndpoint")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        EndpointBody::schemas(schemas);
+    }
 }
 
 /// Changes to an endpoint, with the secret that is still to be stored.

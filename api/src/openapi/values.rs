@@ -2,8 +2,7 @@
 
 use roentgen_domain::text::{MAX_NAME_CHARS, MAX_TEXT_BYTES};
 use roentgen_domain::{
-    ai_model, ai_task, auth_kind, order, pacs_endpoint, report, report_template, study,
-    worklist_item,
+    ai_model, ai_task, order, pacs_endpoint, report, report_template, study, worklist_item,
 };
 use serde_json::Value;
 use utoipa::openapi::RefOr;
@@ -14,13 +13,13 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// Defines types without values that name a schema: they stand for a member in `value_type`.
 macro_rules! values {
-    ($(#[doc = $doc:literal] $name:ident = $schema:expr;)+) => {$(
-        #[doc = $doc]
+    ($($(#[doc = $doc:literal])+ $name:ident = $schema:expr;)+) => {$(
+        $(#[doc = $doc])+
         pub(crate) struct $name;
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                $schema.description(Some($doc.trim())).into()
+                $schema.description(Some(concat!($($doc),+).trim())).into()
             }
         }
 
@@ -54,17 +53,75 @@ fn any_of<const N: usize>(alternatives: [ObjectBuilder; N]) -> AnyOfBuilder {
     alternatives.fold(AnyOfBuilder::new(), AnyOfBuilder::item)
 }
 
+/// A text that a header can carry (RFC 9110, section 5.5), not blank.
+pub(crate) fn header_text() -> ObjectBuilder {
+    text(1, MAX_TEXT_BYTES).pattern(Some(r"^[!-~][ -~]*$"))
+}
+
+/// A header's name (RFC 9110, section 5.6.2: a token).
+pub(crate) fn header_name() -> ObjectBuilder {
+    text(1, MAX_TEXT_BYTES).pattern(Some("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))
+}
+
 /// A wire name of an enum, in its usual case.
-fn one_of<T: ToString>(values: &[T]) -> ObjectBuilder {
+pub(crate) fn one_of<T: ToString>(values: &[T]) -> ObjectBuilder {
     let names = values.iter().map(|value| Value::from(value.to_string()));
     ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::String))
         .enum_values(Some(names))
 }
 
+/// A value, or an empty text, which stands for none.
+fn or_empty(value: ObjectBuilder) -> AnyOfBuilder {
+    any_of([value, text(0, 0)])
+}
+
+fn modality_code() -> ObjectBuilder {
+    text(2, 16).pattern(Some("^[A-Za-z0-9_]+$"))
+}
+
+fn uid() -> ObjectBuilder {
+    text(1, 64).pattern(Some(r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*$"))
+}
+
+fn accession_number() -> ObjectBuilder {
+    text(1, 16).pattern(Some(r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$"))
+}
+
+fn http_url() -> ObjectBuilder {
+    text(8, 2_048).format(Some(SchemaFormat::Custom("uri".to_owned()))).pattern(Some(r"^https?://([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,4})?([/?#].*)?$"))
+}
+
 values! {
     /// A UUID; an empty text stands for none.
-    OptionalId = any_of([known(KnownFormat::Uuid), text(0, 0)]);
+    OptionalId = or_empty(known(KnownFormat::Uuid));
+    /// A time with an offset (RFC 3339); an empty text stands for none.
+    OptionalTime = or_empty(known(KnownFormat::DateTime));
+    /// A date, YYYY-MM-DD; an empty text stands for none.
+    OptionalDate = or_empty(known(KnownFormat::Date));
+    /// A modality code; an empty text stands for none.
+    OptionalModalityCode = or_empty(modality_code());
+    /// An application entity title (PS3.5, VR AE): 1 to 16 ASCII characters without backslash; an empty text stands for none.
+    OptionalAeTitle = or_empty(text(1, 16).pattern(Some(r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$")));
+    /// A host name or address; an empty text stands for none.
+    OptionalHost = or_empty(text(1, 253).pattern(Some(r"^[A-Za-z0-9.:_\[\]-]+$")));
+    /// A URL with the scheme http or https; an empty text stands for none.
+    OptionalHttpUrl = or_empty(http_url());
+    /// A URL that opens a study: it has `{study_instance_uid}`, and `{token}` if it carries the token; an empty text stands
+    /// for none.
+    OptionalViewerUrl = or_empty(text(1, 2_048).pattern(Some(
+        r"^https?://[A-Za-z0-9]+(\.[A-Za-z0-9]+)*/[A-Za-z0-9/_.?=&-]*\{study_instance_uid\}(&token=\{token\})?$"
+    )));
+    /// A DICOM UID (PS3.5, section 9.1); an empty text stands for none.
+    OptionalUid = or_empty(uid());
+    /// An accession number; an empty text stands for none.
+    OptionalAccessionNumber = or_empty(accession_number());
+    /// Sex (FHIR), or DICOM's F, M, O or U; an empty text stands for none.
+    OptionalSex = or_empty(one_of(&["female", "male", "other", "unknown", "F", "M", "O", "U"]));
+    /// Priority; an empty text stands for none.
+    OptionalPriority = or_empty(one_of(order::Priority::ALL));
+    /// Kind of an addendum; an empty text stands for none.
+    OptionalAddendumKind = or_empty(one_of(report::AddendumKind::ALL));
     /// A name or label: 1 to 256 characters, not blank.
     Name = text(1, MAX_NAME_CHARS).pattern(Some(NOT_BLANK));
     /// A name or label of at most 256 characters.
@@ -76,19 +133,17 @@ values! {
     /// A text of at most 64 KiB of UTF-8.
     Note = text(0, MAX_TEXT_BYTES);
     /// A modality code: 2 to 16 characters from A-Z, 0-9 and _, in any case.
-    ModalityCode = text(2, 16).pattern(Some("^[A-Za-z0-9_]+$"));
+    ModalityCode = modality_code();
     /// A code of the catalog: 1 to 64 characters from A-Z, 0-9, _, - and ., in any case.
     CatalogCode = text(1, 64).pattern(Some("^[A-Za-z0-9_.-]+$"));
     /// A section code: 1 to 64 characters from a-z, 0-9 and _, in any case.
     SectionCode = text(1, 64).pattern(Some("^[A-Za-z0-9_]+$"));
     /// A DICOM UID (PS3.5, section 9.1): numbers without leading zeros, separated by dots.
-    Uid = text(1, 64).pattern(Some(r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*$"));
+    Uid = uid();
     /// An accession number: a DICOM Short String of 1 to 16 characters without backslash.
-    AccessionNumber = text(1, 16).pattern(Some(r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$"));
+    AccessionNumber = accession_number();
     /// A time with an offset (RFC 3339), such as 2026-01-31T08:15:00Z.
     Time = known(KnownFormat::DateTime);
-    /// A date, YYYY-MM-DD.
-    Date = known(KnownFormat::Date);
     /// A time with an offset (RFC 3339), or a date.
     TimeOrDate = any_of([known(KnownFormat::DateTime), known(KnownFormat::Date)]);
     /// A log position, a time with an offset (RFC 3339), or a date.
@@ -103,8 +158,8 @@ values! {
     StreamType = text(1, 64).pattern(Some("^[A-Za-z]+$"));
     /// How long to wait for events, in seconds.
     WaitSeconds = number(0, 60);
-    /// A URL with the scheme http or https.
-    HttpUrl = text(8, 2_048).format(Some(SchemaFormat::Custom("uri".to_owned()))).pattern(Some("^https?://"));
+    /// A URL with the scheme http or https; its host is a name or an address, in brackets if it is of IPv6.
+    HttpUrl = http_url();
     /// A TCP port.
     Port = number(1, 65_535);
     /// A number of minutes, at most a day.
@@ -137,8 +192,6 @@ values! {
     CriticalResultFilter = one_of(&["open", "overdue", "communicated", "all"]);
     /// Status of a report.
     ReportStatus = one_of(report::Status::ALL);
-    /// Kind of an addendum.
-    AddendumKind = one_of(report::AddendumKind::ALL);
     /// Means of a communication.
     CommunicationMethod = one_of(report::Method::ALL);
     /// Decision on an AI suggestion.
@@ -147,8 +200,6 @@ values! {
     TemplateType = one_of(report_template::TemplateType::ALL);
     /// Protocol of a PACS endpoint.
     PacsProtocol = one_of(pacs_endpoint::Protocol::ALL);
-    /// Kind of credentials.
-    AuthKind = one_of(auth_kind::AuthKind::ALL);
     /// Type of an AI task.
     AiTaskType = one_of(ai_model::TaskType::ALL);
     /// Status of an AI task.

@@ -115,11 +115,11 @@ pub(crate) struct ReportChanges {
     critical_result: Change<bool>,
     /// Must match the caller's practitioner_id.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = values::OptionalId, required = false)]
+    #[schema(value_type = Option<values::OptionalId>)]
     radiologist_id: Option<Uuid>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = values::OptionalId, required = false)]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 

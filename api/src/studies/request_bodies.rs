@@ -43,7 +43,7 @@ pub(crate) struct SyncBody {
     #[schema(required, value_type = values::ModalityCode, example = "CT")]
     modality_code: Option<String>,
     /// Accession Number (0008,0050); links the study to its order.
-    #[schema(value_type = Option<values::AccessionNumber>)]
+    #[schema(value_type = Option<values::OptionalAccessionNumber>)]
     accession_number: Option<String>,
     /// Study Description (0008,1030).
     #[schema(value_type = Option<values::Note>)]
@@ -52,10 +52,10 @@ pub(crate) struct SyncBody {
     #[schema(value_type = Option<values::Label>)]
     body_part: Option<String>,
     /// Start of the study.
-    #[schema(value_type = Option<values::Time>)]
+    #[schema(value_type = Option<values::OptionalTime>)]
     started_at: Option<String>,
     /// End of the study.
-    #[schema(value_type = Option<values::Time>)]
+    #[schema(value_type = Option<values::OptionalTime>)]
     ended_at: Option<String>,
     /// Order, if known to the PACS; must exist.
     #[serde(default, deserialize_with = "validation::optional_id")]
@@ -82,15 +82,17 @@ pub(crate) struct SyncedSeriesBody {
     #[schema(required, value_type = values::Uid)]
     series_instance_uid: Option<String>,
     /// Series Number (0020,0011).
+    #[serde(default, deserialize_with = "validation::optional_integer")]
     #[schema(value_type = Option<values::Count>)]
     series_number: Option<i64>,
     /// Body Part Examined (0018,0015).
     #[schema(value_type = Option<values::Label>)]
     body_part: Option<String>,
     /// Modality (0008,0060).
-    #[schema(value_type = Option<values::ModalityCode>)]
+    #[schema(value_type = Option<values::OptionalModalityCode>)]
     modality_code: Option<String>,
     /// Number of instances, including unlisted ones.
+    #[serde(default, deserialize_with = "validation::optional_integer")]
     #[schema(value_type = Option<values::Count>)]
     number_of_instances: Option<i64>,
     /// Series Description (0008,103E).
@@ -110,9 +112,10 @@ pub(crate) struct SyncedInstanceBody {
     #[schema(required, value_type = values::Uid)]
     sop_instance_uid: Option<String>,
     /// SOP Class UID (0008,0016).
-    #[schema(value_type = Option<values::Uid>)]
+    #[schema(value_type = Option<values::OptionalUid>)]
     sop_class_uid: Option<String>,
     /// Instance Number (0020,0013).
+    #[serde(default, deserialize_with = "validation::optional_integer")]
     #[schema(value_type = Option<values::Count>)]
     instance_number: Option<i64>,
 }
@@ -129,15 +132,17 @@ pub(crate) struct SeriesBody {
     #[schema(required, value_type = values::Uid)]
     series_instance_uid: Option<String>,
     /// Series Number (0020,0011).
+    #[serde(default, deserialize_with = "validation::optional_integer")]
     #[schema(value_type = Option<values::Count>)]
     series_number: Option<i64>,
     /// Body Part Examined (0018,0015).
     #[schema(value_type = Option<values::Label>)]
     body_part: Option<String>,
     /// Modality (0008,0060).
-    #[schema(value_type = Option<values::ModalityCode>)]
+    #[schema(value_type = Option<values::OptionalModalityCode>)]
     modality_code: Option<String>,
     /// Number of instances, including unlisted ones.
+    #[serde(default, deserialize_with = "validation::optional_integer")]
     #[schema(value_type = Option<values::Count>)]
     number_of_instances: Option<i64>,
     /// Series Description (0008,103E).
@@ -161,9 +166,10 @@ pub(crate) struct InstanceBody {
     #[schema(required, value_type = values::Uid)]
     sop_instance_uid: Option<String>,
     /// SOP Class UID (0008,0016).
-    #[schema(value_type = Option<values::Uid>)]
+    #[schema(value_type = Option<values::OptionalUid>)]
     sop_class_uid: Option<String>,
     /// Instance Number (0020,0013).
+    #[serde(default, deserialize_with = "validation::optional_integer")]
     #[schema(value_type = Option<values::Count>)]
     instance_number: Option<i64>,
     /// Must match the caller's tenant.
@@ -181,20 +187,20 @@ pub(crate) struct StudyChanges {
     #[schema(value_type = values::StudyStatus, required = false)]
     status: Change<String>,
     /// Number of series, including unlisted ones.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "validation::integer_change")]
     #[schema(value_type = values::Count, required = false)]
     number_of_series: Change<i64>,
     /// Number of instances, including unlisted ones.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "validation::integer_change")]
     #[schema(value_type = values::Count, required = false)]
     number_of_instances: Change<i64>,
     /// End of the study.
     #[serde(default)]
-    #[schema(value_type = Option<values::Time>)]
+    #[schema(value_type = Option<values::OptionalTime>)]
     ended_at: Change<String>,
     /// Viewer URL, without a token.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<values::OptionalHttpUrl>)]
     viewer_url: Change<String>,
     /// Order that the study fulfils; must exist and belong to the same patient. Resolves a link conflict; `null` does
     /// so, too, and unlinks the study.
@@ -203,7 +209,7 @@ pub(crate) struct StudyChanges {
     imaging_order_id: Change<Uuid>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = values::OptionalId, required = false)]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct NewWorklistItem {
     #[schema(value_type = Option<values::Label>)]
     body_part: Option<String>,
     /// routine, urgent or stat; default routine.
-    #[schema(value_type = Option<values::Priority>)]
+    #[schema(value_type = Option<values::OptionalPriority>)]
     priority: Option<String>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
@@ -73,7 +73,7 @@ pub(crate) struct WorklistItemChanges {
     ai_triage_flags: Change<JsonObject<FlagsBody>>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
-    #[schema(value_type = values::OptionalId, required = false)]
+    #[schema(value_type = Option<values::OptionalId>)]
     tenant_id: Option<Uuid>,
 }
 

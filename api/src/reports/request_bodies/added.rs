@@ -21,7 +21,7 @@ pub(crate) struct NewAddendumBody {
     #[schema(required, value_type = values::Prose)]
     content: Option<String>,
     /// addition, correction or amendment; default addition.
-    #[schema(value_type = Option<values::AddendumKind>)]
+    #[schema(value_type = Option<values::OptionalAddendumKind>)]
     kind: Option<String>,
     /// Whether the report is now critical.
     pub(crate) critical_result: Option<bool>,
