@@ -55,7 +55,9 @@ fn any_of<const N: usize>(alternatives: [ObjectBuilder; N]) -> AnyOfBuilder {
 
 /// A text that a header can carry (RFC 9110, section 5.5), not blank.
 pub(crate) fn header_text() -> ObjectBuilder {
-    text(1, MAX_TEXT_BYTES).pattern(Some(r"^[!-~][ -~]*$"))
+    let sign = r"\x00-\x1F\x7F-\x9F";
+    let pattern = format!(r"^[^{sign}]*[^\s{sign}][^{sign}]*$");
+    text(1, MAX_TEXT_BYTES).pattern(Some(pattern))
 }
 
 /// A header's name (RFC 9110, section 5.6.2: a token).
@@ -85,11 +87,24 @@ fn uid() -> ObjectBuilder {
 }
 
 fn accession_number() -> ObjectBuilder {
-    text(1, 16).pattern(Some(r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$"))
+    let sign = r"\\\x00-\x1F\x7F-\x9F";
+    let pattern = format!(r"^[^{sign}]*[^\s{sign}][^{sign}]*$");
+    text(1, 16).pattern(Some(pattern))
 }
 
+/// Start of an HTTP URL, up to the end of its authority (`HttpUrl` of the domain).
+const AUTHORITY: &str = r"^[Hh][Tt][Tt][Pp][Ss]?://[!$-.0-9;=A-\[\]_a-{}~][!$-.0-;=A-\[\]_a-{}~]*";
+
 fn http_url() -> ObjectBuilder {
-    text(8, 2_048).format(Some(SchemaFormat::Custom("uri".to_owned()))).pattern(Some(r"^https?://([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,4})?([/?#].*)?$"))
+    let pattern = format!(r"{AUTHORITY}([/?#][!#-;=?-\[\]_a-{{}}~]*)?$");
+    text(8, 2_048).pattern(Some(pattern))
+}
+
+fn viewer_url() -> ObjectBuilder {
+    let rest = r"[!#-;=?-\[\]_a-z~]*";
+    let token = format!(r"({rest}\{{token\}})?");
+    let pattern = format!(r"{AUTHORITY}[/?#]{token}{rest}\{{study_instance_uid\}}{token}{rest}$");
+    text(8, 2_048).pattern(Some(pattern))
 }
 
 values! {
@@ -102,16 +117,14 @@ values! {
     /// A modality code; an empty text stands for none.
     OptionalModalityCode = or_empty(modality_code());
     /// An application entity title (PS3.5, VR AE): 1 to 16 ASCII characters without backslash; an empty text stands for none.
-    OptionalAeTitle = or_empty(text(1, 16).pattern(Some(r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$")));
+    OptionalAeTitle = or_empty(text(1, 16).pattern(Some(r"^[ -\[\]-~]*[!-\[\]-~][ -\[\]-~]*$")));
     /// A host name or address; an empty text stands for none.
     OptionalHost = or_empty(text(1, 253).pattern(Some(r"^[A-Za-z0-9.:_\[\]-]+$")));
     /// A URL with the scheme http or https; an empty text stands for none.
     OptionalHttpUrl = or_empty(http_url());
     /// A URL that opens a study: it has `{study_instance_uid}`, and `{token}` if it carries the token; an empty text stands
     /// for none.
-    OptionalViewerUrl = or_empty(text(1, 2_048).pattern(Some(
-        r"^https?://[A-Za-z0-9]+(\.[A-Za-z0-9]+)*/[A-Za-z0-9/_.?=&-]*\{study_instance_uid\}(&token=\{token\})?$"
-    )));
+    OptionalViewerUrl = or_empty(viewer_url());
     /// A DICOM UID (PS3.5, section 9.1); an empty text stands for none.
     OptionalUid = or_empty(uid());
     /// An accession number; an empty text stands for none.
@@ -170,6 +183,8 @@ values! {
     CallTimeoutMs = number(1, 3_600_000);
     /// A number of attempts.
     MaxAttempts = number(1, 100);
+    /// A number of 32 bits, such as a DICOM Integer String holds.
+    Integer = number(i64::from(i32::MIN), i64::from(i32::MAX));
     /// A count, from 0.
     Count = number(0, i64::from(i32::MAX));
     /// A page size.

@@ -83,7 +83,7 @@ pub(crate) struct SyncedSeriesBody {
     series_instance_uid: Option<String>,
     /// Series Number (0020,0011).
     #[serde(default, deserialize_with = "validation::optional_integer")]
-    #[schema(value_type = Option<values::Count>)]
+    #[schema(value_type = Option<values::Integer>)]
     series_number: Option<i64>,
     /// Body Part Examined (0018,0015).
     #[schema(value_type = Option<values::Label>)]
@@ -116,7 +116,7 @@ pub(crate) struct SyncedInstanceBody {
     sop_class_uid: Option<String>,
     /// Instance Number (0020,0013).
     #[serde(default, deserialize_with = "validation::optional_integer")]
-    #[schema(value_type = Option<values::Count>)]
+    #[schema(value_type = Option<values::Integer>)]
     instance_number: Option<i64>,
 }
 
@@ -133,7 +133,7 @@ pub(crate) struct SeriesBody {
     series_instance_uid: Option<String>,
     /// Series Number (0020,0011).
     #[serde(default, deserialize_with = "validation::optional_integer")]
-    #[schema(value_type = Option<values::Count>)]
+    #[schema(value_type = Option<values::Integer>)]
     series_number: Option<i64>,
     /// Body Part Examined (0018,0015).
     #[schema(value_type = Option<values::Label>)]
@@ -170,7 +170,7 @@ pub(crate) struct InstanceBody {
     sop_class_uid: Option<String>,
     /// Instance Number (0020,0013).
     #[serde(default, deserialize_with = "validation::optional_integer")]
-    #[schema(value_type = Option<values::Count>)]
+    #[schema(value_type = Option<values::Integer>)]
     instance_number: Option<i64>,
     /// Must match the caller's tenant.
     #[serde(default, deserialize_with = "validation::optional_id")]
