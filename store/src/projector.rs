@@ -1,9 +1,9 @@
 //! The projector: one reader, and one transaction per batch, for all live read models that this node projects.
 //!
-//! Each table has its own checkpoint and lease. Usually one node holds all leases, and its projector advances the tables together; the
-//! other nodes follow the checkpoints. The projector takes events from this node's appender in memory and reads the
-//! database only for gaps. A stream that cannot be folded, or whose rows cannot be written, is parked, and the other
-//! streams continue. A parked stream is folded again from its first event when an operator retries it
+//! Each table has its own checkpoint and lease. Usually one node holds all leases, and its projector advances the tables
+//! together; the other nodes follow the checkpoints. The projector takes events from this node's appender in memory and
+//! reads the database only for gaps. A stream that cannot be folded, or whose rows cannot be written, is parked, and the
+//! other streams continue. A parked stream is folded again from its first event when an operator retries it
 //! ([`ParkedStreams`]). A rebuild fills a new generation in parallel with the live one ([`crate::rebuild`]).
 
 mod isolate;
