@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use async_nats::jetstream::{self, stream::Info};
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
+use async_nats::jetstream::{self, ErrorCode, stream::Info};
 use async_nats::{Client, ConnectOptions};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -168,9 +169,14 @@ impl Nats {
         Ok(stream.ok().map(|stream| stream.cached_info().clone()))
     }
 
-    /// Returns all messages of the stream, in order.
+    /// Returns all messages of the stream, in order. A server of a cluster that has just lost its leader says so first.
     pub async fn messages(&self) -> Result<Vec<Message>> {
-        let stream = self.jetstream().await?.get_stream(STREAM).await?;
+        let jetstream = self.jetstream().await?;
+        let asked = || jetstream.get_stream(STREAM);
+        let has_leader = |answer: &std::result::Result<_, GetStreamError>| {
+            !answer.as_ref().is_err_and(is_without_leader)
+        };
+        let stream = poll::wait_until("the stream", START, asked, has_leader).await??;
         let state = stream.cached_info().state.clone();
         let mut messages = Vec::new();
         for sequence in state.first_sequence..=state.last_sequence {
@@ -198,6 +204,18 @@ impl Nats {
         let reached = |number: &u64| *number >= sequence;
         poll::wait_until("the stream's last sequence", limit, asked, reached).await?;
         Ok(())
+    }
+}
+
+/// Returns whether the cluster elects a leader, and the request can be repeated.
+fn is_without_leader(error: &GetStreamError) -> bool {
+    match error.kind() {
+        GetStreamErrorKind::JetStream(error) => {
+            error.error_code() == ErrorCode::CLUSTER_NOT_AVAILABLE
+        }
+        GetStreamErrorKind::EmptyName
+        | GetStreamErrorKind::Request
+        | GetStreamErrorKind::InvalidStreamName => false,
     }
 }
 
