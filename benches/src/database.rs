@@ -20,7 +20,7 @@ use roentgen_store::database::{self, Store};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::lease::Leases;
 use roentgen_store::lifecycle::BackgroundTasks;
-use roentgen_store::projection::{self};
+use roentgen_store::projection;
 use roentgen_store::projector::{ProjectionProgress, Projector};
 use roentgen_tests::EngineKind;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};

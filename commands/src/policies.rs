@@ -39,10 +39,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use roentgen_domain::ids::CorrelationId;
 use roentgen_domain::{Aggregate, EventMetadata, Timestamp};
-use roentgen_store::codec::{self};
+use roentgen_store::codec;
 use roentgen_store::database::Store;
-use roentgen_store::error::EngineError;
-use roentgen_store::error::EventReadError;
+use roentgen_store::error::{EngineError, EventReadError};
 use roentgen_store::log::StoredEvent;
 use roentgen_store::policy_memory::{MemoryEntry, MemoryKey};
 

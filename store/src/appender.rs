@@ -19,13 +19,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::chain;
+use crate::chain::Head;
 use crate::engine::EventLog;
 use crate::error::{EngineError, StoreError, Unavailable, error_chain};
 use crate::fair::{FairShare, Limits, Share, ShareOwner};
 use crate::lifecycle::BackgroundTasks;
 use crate::log::{
-    Append, AppendBatch, AppendOutcome, AppendReceipt, BatchOutcome, Head, MAX_EVENT_BYTES,
-    NewEvent, PreparedAppend, StoredEvent,
+    Append, AppendBatch, AppendOutcome, AppendReceipt, BatchOutcome, MAX_EVENT_BYTES, NewEvent,
+    PreparedAppend, StoredEvent,
 };
 use crate::recent_events::RecentEvents;
 use queue::WorkerQueue;

@@ -72,6 +72,32 @@ pub fn link(previous: &Digest, position: u64, recorded_at_ms: i64, leaf: &Digest
     hasher.finalize().into()
 }
 
+/// Position and chain hash of the last event; position 0 and 32 zero bytes in an empty log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Position of the last event.
+    pub position: u64,
+    /// Chain hash of the last event.
+    pub hash: Digest,
+}
+
+impl Head {
+    /// Advances the head over events with these leaf hashes and one recording time. Returns the chain hash of each
+    /// event.
+    pub fn extend<'a>(
+        &mut self,
+        recorded_at_ms: i64,
+        leaves: impl IntoIterator<Item = &'a Digest>,
+    ) -> Vec<Digest> {
+        let step = |leaf| {
+            self.position += 1;
+            self.hash = link(&self.hash, self.position, recorded_at_ms, leaf);
+            self.hash
+        };
+        leaves.into_iter().map(step).collect()
+    }
+}
+
 /// Computes the SHA-256 digest of `bytes`.
 pub fn sha256(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()

@@ -5,9 +5,10 @@ mod keys;
 pub use keys::{KeyCheck, KeyFindings, NamedKey};
 
 use crate::chain;
+use crate::chain::Head;
 use crate::engine::LogArchive;
 use crate::error::{Corruption, EngineError};
-use crate::log::{Head, LogFilter, StoredEvent};
+use crate::log::{LogFilter, StoredEvent};
 
 /// Number of events per read.
 const PAGE: u32 = 5000;

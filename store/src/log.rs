@@ -9,7 +9,7 @@ use roentgen_domain::Timestamp;
 use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
 use uuid::Uuid;
 
-use crate::chain::{self, Digest, Leaf};
+use crate::chain::{Digest, Head, Leaf};
 
 /// Maximum number of positions that one page of the log covers.
 pub const MAX_POSITIONS_PER_PAGE: u64 = 100_000;
@@ -260,32 +260,6 @@ impl StoredEvent {
     /// Returns the approximate size in memory, in bytes.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.payload.len() + self.sealed.len() + self.metadata.len()
-    }
-}
-
-/// Position and chain hash of the last event; position 0 and 32 zero bytes in an empty log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Head {
-    /// Position of the last event.
-    pub position: u64,
-    /// Chain hash of the last event.
-    pub hash: Digest,
-}
-
-impl Head {
-    /// Advances the head over events with these leaf hashes and one recording time. Returns the chain hash of each
-    /// event.
-    pub fn extend<'a>(
-        &mut self,
-        recorded_at_ms: i64,
-        leaves: impl IntoIterator<Item = &'a Digest>,
-    ) -> Vec<Digest> {
-        let step = |leaf| {
-            self.position += 1;
-            self.hash = chain::link(&self.hash, self.position, recorded_at_ms, leaf);
-            self.hash
-        };
-        leaves.into_iter().map(step).collect()
     }
 }
 

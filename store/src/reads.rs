@@ -7,11 +7,12 @@ use roentgen_domain::ids::{StreamId, TenantId};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::chain::Head;
 use crate::database::Store;
 use crate::engine::Engine;
 use crate::error::{StoreError, Unavailable};
 use crate::fair::{FairShare, Share, ShareOwner};
-use crate::log::{Head, HeldReservation, LogFilter, LogPage, ReservationKey, StoredEvent};
+use crate::log::{HeldReservation, LogFilter, LogPage, ReservationKey, StoredEvent};
 use crate::read_model::{ListQuery, ReadModel, Row};
 use crate::readers::Scope;
 

@@ -12,8 +12,7 @@ use roentgen_domain::ids::{SecretId, TenantId};
 
 use crate::clock;
 use crate::engine::{KeyStore, SealedSecret};
-use crate::error::KeyError;
-use crate::error::StoreError;
+use crate::error::{KeyError, StoreError};
 use crate::keys::MasterKey;
 
 /// A secret in plain text. Its `Debug` output does not contain the bytes.

@@ -16,9 +16,9 @@ use roentgen_domain::procedure::Procedure;
 use roentgen_domain::reading_profile::ReadingProfile;
 use roentgen_domain::report_template::ReportTemplate;
 use roentgen_store::archive::{ArchivedPartition, LogPartition};
+use roentgen_store::chain::Head;
 use roentgen_store::chain_verification::ChainBreak;
 use roentgen_store::engine::LogArchive;
-use roentgen_store::log::Head;
 
 use super::export;
 use crate::serve::shutdown_signal;

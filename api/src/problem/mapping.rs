@@ -9,8 +9,7 @@ use roentgen_domain::{
     worklist_item,
 };
 use roentgen_store::StoreError;
-use roentgen_store::error::KeyError;
-use roentgen_store::error::{EngineError, Unavailable, error_chain};
+use roentgen_store::error::{EngineError, KeyError, Unavailable, error_chain};
 
 use super::{FieldError, Problem, ProblemCode};
 

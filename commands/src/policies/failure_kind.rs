@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use roentgen_store::StoreError;
-use roentgen_store::error::KeyError;
-use roentgen_store::error::{Corruption, EngineError};
+use roentgen_store::error::{Corruption, EngineError, KeyError};
 
 use crate::error::CommandError;
 

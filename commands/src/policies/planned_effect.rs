@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use roentgen_domain::ids::StreamId;
-use roentgen_store::error::EventReadError;
-use roentgen_store::error::error_chain;
+use roentgen_store::error::{EventReadError, error_chain};
 use roentgen_store::log::StoredEvent;
 use roentgen_store::policy_memory::RejectedEffect;
 

@@ -5,10 +5,11 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use roentgen_domain::ids::StreamId;
 
+use crate::chain::Head;
 use crate::error::EngineError;
 use crate::log::{
-    AppendBatch, BatchOutcome, Head, HeldReservation, LogFilter, LogPage, ReservationKey,
-    StoredEvent, StreamTails,
+    AppendBatch, BatchOutcome, HeldReservation, LogFilter, LogPage, ReservationKey, StoredEvent,
+    StreamTails,
 };
 use crate::readers::Scope;
 

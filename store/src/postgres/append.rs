@@ -6,9 +6,9 @@ use roentgen_domain::ids::StreamId;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
-use crate::chain::Digest;
+use crate::chain::{Digest, Head};
 use crate::error::{Corruption, EngineError};
-use crate::log::{AppendBatch, AppendOutcome, BatchOutcome, Head, HeldReservation};
+use crate::log::{AppendBatch, AppendOutcome, BatchOutcome, HeldReservation};
 
 use super::partitions::PartitionMaintainer;
 use super::row_reader::PgRowReader;

@@ -7,11 +7,8 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::engine::KeyBinding;
-use crate::engine::SealedSecret;
-use crate::engine::{KeyStore, SERVED_WITH_TOKENS};
-use crate::error::KeyMismatch;
-use crate::error::{Corruption, EngineError};
+use crate::engine::{KeyBinding, KeyStore, SERVED_WITH_TOKENS, SealedSecret};
+use crate::error::{Corruption, EngineError, KeyMismatch};
 use crate::log::{KeyState, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
 
 use super::Postgres;

@@ -7,19 +7,17 @@ use async_trait::async_trait;
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
 use sqlx::postgres::PgRow;
 
-use crate::chain::GENESIS;
-use crate::engine::EventLog;
+use crate::chain::{GENESIS, Head};
+use crate::engine::{EventLog, NotificationStream};
 use crate::error::{Corruption, EngineError};
 use crate::log::{
-    AppendBatch, BatchOutcome, Head, HeldReservation, LogFilter, LogPage, ReservationKey,
-    StoredEvent, StreamTails, TailsPageLimit,
+    AppendBatch, BatchOutcome, HeldReservation, LogFilter, LogPage, MAX_PAGE_BYTES,
+    MAX_POSITIONS_PER_PAGE, ReservationKey, StoredEvent, StreamTails, TailsPageLimit,
 };
-use crate::log::{MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
 
 use super::notifications::{CHANNEL, PgNotificationStream};
 use super::row_reader::{PgRowReader, to_bigint};
 use super::{Postgres, Statement};
-use crate::engine::NotificationStream;
 use crate::readers::Scope;
 
 const HEAD: &str =

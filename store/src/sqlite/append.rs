@@ -16,11 +16,11 @@ use super::file::{File, begin, commit};
 use super::keys::{REGISTER, hex_pairs, register_row};
 use super::row_reader::SqliteRowReader;
 use super::statement::{Insert, SqliteStatement, hex_array, int, run_all};
-use crate::chain::{Digest, hex, link};
+use crate::chain::{Digest, Head, hex, link};
 use crate::clock;
 use crate::error::{Corruption, EngineError};
 use crate::log::{
-    AppendBatch, AppendOutcome, BatchOutcome, Head, HeldReservation, NewEvent, NewPatientKey,
+    AppendBatch, AppendOutcome, BatchOutcome, HeldReservation, NewEvent, NewPatientKey,
     PreparedAppend, Reservation, ReservationKey,
 };
 

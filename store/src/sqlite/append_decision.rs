@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use roentgen_domain::ids::{EventId, PatientId, StreamId, TenantId};
 use uuid::Uuid;
 
-use crate::chain::GENESIS;
+use crate::chain::{GENESIS, Head};
 use crate::log::{
-    Append, AppendBatch, AppendOutcome, Head, HeldReservation, NewPatientKey, Reservation,
-    ReservationKey,
+    Append, AppendBatch, AppendOutcome, HeldReservation, NewPatientKey, Reservation, ReservationKey,
 };
 
 /// Keys in the keys file, by patient.

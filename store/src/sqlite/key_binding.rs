@@ -15,8 +15,7 @@ use super::readers::ReadConnection;
 use super::statement::run_all;
 use crate::clock;
 use crate::engine::KeyBinding;
-use crate::error::EngineError;
-use crate::error::KeyMismatch;
+use crate::error::{EngineError, KeyMismatch};
 use crate::keys::sealing_key;
 use crate::log::{NewPatientKey, WrappedKey};
 

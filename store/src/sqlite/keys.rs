@@ -16,11 +16,8 @@ use super::row_reader::SqliteRowReader;
 use super::statement::{Insert, SqliteStatement, hex_array, int, run_all};
 use crate::chain::hex;
 use crate::clock;
-use crate::engine::KeyBinding;
-use crate::engine::SealedSecret;
-use crate::engine::{KeyStore, SERVED_WITH_TOKENS};
-use crate::error::KeyMismatch;
-use crate::error::{Corruption, EngineError};
+use crate::engine::{KeyBinding, KeyStore, SERVED_WITH_TOKENS, SealedSecret};
+use crate::error::{Corruption, EngineError, KeyMismatch};
 use crate::log::{AppendBatch, KeyState, KnownKeys, NewPatientKey, RegisteredKey, WrappedKey};
 
 /// Insert of patient keys; a patient's first key stays.

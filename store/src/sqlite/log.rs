@@ -13,15 +13,13 @@ use super::error_class::classify;
 use super::row_reader::SqliteRowReader;
 use super::statement::{bound, hex_array, int};
 use super::{append, keys};
-use crate::chain::GENESIS;
-use crate::engine::EventLog;
-use crate::engine::NotificationStream;
+use crate::chain::{GENESIS, Head};
+use crate::engine::{EventLog, NotificationStream};
 use crate::error::EngineError;
 use crate::log::{
-    AppendBatch, BatchOutcome, Head, HeldReservation, LogFilter, LogPage, ReservationKey,
-    StoredEvent, StreamTails, TailsPageLimit,
+    AppendBatch, BatchOutcome, HeldReservation, LogFilter, LogPage, MAX_PAGE_BYTES,
+    MAX_POSITIONS_PER_PAGE, ReservationKey, StoredEvent, StreamTails, TailsPageLimit,
 };
-use crate::log::{MAX_PAGE_BYTES, MAX_POSITIONS_PER_PAGE};
 use crate::readers::Scope;
 use crate::sql::{Arg, Statement};
 

@@ -10,18 +10,15 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use roentgen_domain::ids::{PatientId, SecretId, StreamId, TenantId};
 use roentgen_store::archive::{ArchivedPartition, LogPartition};
-use roentgen_store::engine::KeyBinding;
-use roentgen_store::engine::NotificationStream;
-use roentgen_store::engine::SealedSecret;
+use roentgen_store::chain::Head;
 use roentgen_store::engine::{
-    Engine, EventLog, GenerationStore, KeyStore, LeaseStore, LogArchive, ReadModelStore,
-    SubscriptionStore,
+    Engine, EventLog, GenerationStore, KeyBinding, KeyStore, LeaseStore, LogArchive,
+    NotificationStream, ReadModelStore, SealedSecret, SubscriptionStore,
 };
-use roentgen_store::error::KeyMismatch;
-use roentgen_store::error::{EngineError, StoreError};
+use roentgen_store::error::{EngineError, KeyMismatch, StoreError};
 use roentgen_store::generation::{Generation, GenerationState, LiveTables, NewGeneration};
 use roentgen_store::log::{
-    Append, AppendBatch, AppendReceipt, BatchOutcome, Head, HeldReservation, KeyState, KnownKeys,
+    Append, AppendBatch, AppendReceipt, BatchOutcome, HeldReservation, KeyState, KnownKeys,
     LogFilter, LogPage, RegisteredKey, ReservationKey, StoredEvent, StreamTails,
 };
 use roentgen_store::policy_memory::{MemoryBatch, MemoryEntry, RejectedEffect};

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use roentgen_domain::ids::StreamId;
-use roentgen_store::log::Append;
-use roentgen_store::log::MAX_PAGE_BYTES;
+use roentgen_store::log::{Append, MAX_PAGE_BYTES};
 use roentgen_store::read_model::ListQuery;
 
 use crate::builders::{append_to_each, check, event, stream, tenant};

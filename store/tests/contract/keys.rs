@@ -3,8 +3,7 @@
 use roentgen_domain::ids::PatientId;
 use roentgen_store::StoreError;
 use roentgen_store::engine::KeyBinding;
-use roentgen_store::error::EngineError;
-use roentgen_store::error::{KeyError, KeyMismatch};
+use roentgen_store::error::{EngineError, KeyError, KeyMismatch};
 use roentgen_store::keys::{KeyLookup, Keyring, MasterKey, key_mismatch};
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::log::{KeyState, KnownKeys, NewPatientKey};

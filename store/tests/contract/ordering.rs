@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roentgen_store::engine::Engine;
-use roentgen_store::log::MAX_PAGE_BYTES;
-use roentgen_store::log::{LogFilter, MAX_EVENT_BYTES};
+use roentgen_store::log::{LogFilter, MAX_EVENT_BYTES, MAX_PAGE_BYTES};
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use tokio::task::JoinSet;
 use tokio::time::Instant;

@@ -1,8 +1,7 @@
 //! Secrets of the catalog.
 
 use roentgen_store::engine::SealedSecret;
-use roentgen_store::error::KeyError;
-use roentgen_store::error::StoreError;
+use roentgen_store::error::{KeyError, StoreError};
 use roentgen_store::keys::MasterKey;
 use roentgen_store::secrets::{SecretBytes, Secrets};
 use uuid::Uuid;

@@ -1,7 +1,6 @@
 //! Remaining events of streams after their first events, as rebuilds read them.
 
-use roentgen_store::log::MAX_PAGE_BYTES;
-use roentgen_store::log::{LogFilter, StoredEvent};
+use roentgen_store::log::{LogFilter, MAX_PAGE_BYTES, StoredEvent};
 
 use crate::builders::{STREAM_TYPE, stream, to};
 use crate::harness::ContractDatabase;

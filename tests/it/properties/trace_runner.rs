@@ -18,7 +18,7 @@ use roentgen_store::lease::Leases;
 use roentgen_store::lifecycle::BackgroundTasks;
 use roentgen_store::loader::{self, AsOf};
 use roentgen_store::log::LogFilter;
-use roentgen_store::projection::{self};
+use roentgen_store::projection;
 use roentgen_store::projector::Projector;
 use roentgen_store::reads::Reads;
 use roentgen_tests::{EngineKind, TestDatabase};

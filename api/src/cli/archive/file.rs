@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Row, RowAccessor as _};
 use roentgen_domain::ids::{EventId, StreamId, TenantId};
-use roentgen_store::chain::{self, Digest};
+use roentgen_store::chain::{self, Digest, Head};
 use roentgen_store::chain_verification::{ChainBreak, ChainWalk, NamedKey};
-use roentgen_store::log::{Head, StoredEvent};
+use roentgen_store::log::StoredEvent;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 

@@ -4,8 +4,8 @@
 //! every append were written. Usually the prediction is right, and the database has nothing to hash; otherwise the
 //! database computes the chain hashes.
 
-use crate::chain::Digest;
-use crate::log::{AppendBatch, AppendOutcome, BatchOutcome, Head};
+use crate::chain::{Digest, Head};
+use crate::log::{AppendBatch, AppendOutcome, BatchOutcome};
 
 /// Head of the log after this node's last batch.
 #[derive(Debug, Clone, Copy)]

@@ -1,14 +1,14 @@
 mod faults;
 mod keys;
 
-use crate::chain::{Digest, GENESIS, link};
+use crate::chain::{Digest, GENESIS, Head, link};
 use crate::clock::{fresh_id, now_ms};
 use crate::engine::Engine as _;
 use crate::engine::{EventLog as _, KeyStore as _};
 use crate::error::EngineError;
 use crate::log::{
-    Append, AppendBatch, AppendOutcome, ExpectedVersion, Head, HeldReservation, KnownKeys,
-    LogFilter, NewPatientKey, PreparedAppend, Reservation, ReservationKey, WrappedKey,
+    Append, AppendBatch, AppendOutcome, ExpectedVersion, HeldReservation, KnownKeys, LogFilter,
+    NewPatientKey, PreparedAppend, Reservation, ReservationKey, WrappedKey,
 };
 use crate::postgres::Postgres;
 use crate::postgres::test_support::{PostgresFixture, TENANT, event, prepare, run, stream, to};

@@ -8,8 +8,7 @@ use uuid::Uuid;
 use super::{HEAD, OF_STREAM, PAGE, PAGE_OF_BEGINNINGS, PAGE_OF_STREAM, PAGE_OF_TENANT, TAILS};
 use crate::clock::fresh_id;
 use crate::error::EngineError;
-use crate::log::MAX_POSITIONS_PER_PAGE;
-use crate::log::{LogFilter, PreparedAppend};
+use crate::log::{LogFilter, MAX_POSITIONS_PER_PAGE, PreparedAppend};
 use crate::postgres::test_support::{PostgresFixture, TENANT, ask, prepare, run, stream, to};
 use crate::readers::Scope;
 

@@ -2,15 +2,15 @@ mod backfill;
 mod planned;
 mod sealed;
 
-use crate::engine::{GenerationStore as _, KeyStore as _, LeaseStore as _, ReadModelStore as _};
+use crate::engine::{
+    GenerationStore as _, KeyBinding, KeyStore as _, LeaseStore as _, ReadModelStore as _,
+};
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::clock::fresh_id;
-use crate::engine::KeyBinding;
-use crate::error::EngineError;
-use crate::error::KeyMismatch;
+use crate::error::{EngineError, KeyMismatch};
 use crate::generation::{GenerationState, NewGeneration};
 use crate::postgres::test_support::{PostgresFixture, TENANT, ask, stream};
 use crate::read_model::{

@@ -1,7 +1,7 @@
 use super::*;
-use crate::chain::{GENESIS, link};
+use crate::chain::{GENESIS, Head, link};
 use crate::engine::{EventLog as _, KeyStore as _};
-use crate::log::{AppendOutcome, Head, LogFilter, NewPatientKey, WrappedKey};
+use crate::log::{AppendOutcome, LogFilter, NewPatientKey, WrappedKey};
 use crate::readers::Scope;
 use roentgen_domain::ids::PatientId;
 

@@ -1,8 +1,6 @@
 use super::*;
-use crate::engine::KeyBinding;
-use crate::engine::{EventLog as _, KeyStore as _};
-use crate::error::KeyMismatch;
-use crate::error::error_chain;
+use crate::engine::{EventLog as _, KeyBinding, KeyStore as _};
+use crate::error::{KeyMismatch, error_chain};
 use sqlx::Connection as _;
 
 fn names(bed: &SqliteFixture) -> Vec<String> {

@@ -1,7 +1,6 @@
 use super::*;
 use crate::engine::EventLog as _;
-use crate::log::MAX_POSITIONS_PER_PAGE;
-use crate::log::{LogFilter, LogPage};
+use crate::log::{LogFilter, LogPage, MAX_POSITIONS_PER_PAGE};
 use crate::readers::Scope;
 use roentgen_domain::ids::PatientId;
 

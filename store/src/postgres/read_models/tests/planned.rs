@@ -2,9 +2,8 @@ use crate::engine::{GenerationStore as _, ReadModelStore as _};
 use sqlx::{PgConnection, Row as _};
 
 use super::*;
-use crate::postgres::DIALECT;
-use crate::postgres::composed;
 use crate::postgres::read_models::bind;
+use crate::postgres::{DIALECT, composed};
 use crate::sql::ladder::{LADDER, TABLE, rows, walks};
 
 const ROWS: u64 = 20_000;
