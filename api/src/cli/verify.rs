@@ -97,13 +97,13 @@ enum KeySourceForVerify {
 
 impl KeySourceForVerify {
     async fn open(
-        engine: &dyn KeyStore,
+        store: &dyn KeyStore,
         config: &Config,
     ) -> anyhow::Result<Result<Self, KeyMismatch>> {
         let Some(key) = &config.master_key else {
             return Ok(Ok(Self::Unknown));
         };
-        let found = key_mismatch(engine, key.fingerprint(), KeyBinding::Look).await?;
+        let found = key_mismatch(store, key.fingerprint(), KeyBinding::Look).await?;
         Ok(match found {
             None => Ok(Self::Known(key.clone())),
             Some(KeyMismatch::OtherMasterKey) if !config.master_key_is_given() => Ok(Self::Unknown),
@@ -114,18 +114,18 @@ impl KeySourceForVerify {
 
 /// Verifies the hash chain and prints the result; returns whether it is intact.
 async fn chain(
-    engine: &dyn LogArchive,
+    log: &dyn LogArchive,
     archive: Option<&Path>,
     mut keys: Option<&mut KeyCheck<'_>>,
 ) -> anyhow::Result<bool> {
     if let Some(directory) = archive
-        && let Err(finding) = archives(engine, directory, keys.as_deref_mut()).await?
+        && let Err(finding) = archives(log, directory, keys.as_deref_mut()).await?
     {
         println!("{finding}");
         return Ok(false);
     }
     let progress = ProgressLine::new(None);
-    let found = verify(engine, keys, |position| progress.at(position)).await?;
+    let found = verify(log, keys, |position| progress.at(position)).await?;
     drop(progress);
     Ok(match found {
         Verification::Intact { after, head } => {
@@ -205,13 +205,13 @@ async fn deep(
 
 /// Verifies every archive from the first log position on; returns the first finding as the inner error.
 async fn archives(
-    engine: &dyn LogArchive,
+    log: &dyn LogArchive,
     directory: &Path,
     mut keys: Option<&mut KeyCheck<'_>>,
 ) -> anyhow::Result<Result<(), String>> {
     let mut before = Head::default();
-    for archive in engine.archives().await? {
-        if let Err(finding) = one(engine, &archive, before, directory, keys.as_deref_mut()).await? {
+    for archive in log.archives().await? {
+        if let Err(finding) = one(log, &archive, before, directory, keys.as_deref_mut()).await? {
             return Ok(Err(finding));
         }
         before = head_of(&archive);
@@ -220,7 +220,7 @@ async fn archives(
 }
 
 async fn one(
-    engine: &dyn LogArchive,
+    log: &dyn LogArchive,
     archive: &ArchivedPartition,
     before: Head,
     directory: &Path,
@@ -235,7 +235,7 @@ async fn one(
             "{shown} not found: positions {first} to {last} not verified"
         )));
     }
-    let kept = retained_events(engine, archive).await?;
+    let kept = retained_events(log, archive).await?;
     Ok(match walked(path.clone(), before, kept, keys).await {
         Err(unreadable) => Err(format!("{unreadable:#}")),
         Ok(Err(ChainBreak { position, reason })) => Err(format!(
@@ -282,13 +282,13 @@ async fn walked(
 
 /// Returns the events of an archive that are still in the log.
 async fn retained_events(
-    engine: &dyn LogArchive,
+    log: &dyn LogArchive,
     archive: &ArchivedPartition,
 ) -> anyhow::Result<Vec<file::RetainedEvent>> {
     let mut kept = Vec::new();
     let mut after = archive.partition.after();
     loop {
-        let events = engine.retained_events(after, PAGE).await?;
+        let events = log.retained_events(after, PAGE).await?;
         let Some(last) = events.last() else {
             return Ok(kept);
         };
