@@ -73,11 +73,16 @@ impl CommandRequest {
 
     /// Parses the body; an empty body or `null` yields the default.
     pub(crate) fn body_or_default<B: TenantScopedBody + Default>(&self) -> Result<B, Problem> {
-        if matches!(self.body.trim_ascii(), b"" | b"null") {
+        if is_absent(&self.body) {
             return Ok(B::default());
         }
         self.body()
     }
+}
+
+/// Returns whether an optional body is absent: empty, or `null`.
+pub(super) fn is_absent(body: &[u8]) -> bool {
+    body.is_empty() || body.trim_ascii() == b"null"
 }
 
 /// Parses a body. An error names the location and never repeats content.

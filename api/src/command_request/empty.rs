@@ -5,7 +5,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::arrived;
-use super::body::{check_media_type, parse_json};
+use super::body::{check_media_type, is_absent, parse_json};
 use crate::app::App;
 use crate::identity::Caller;
 use crate::problem::{Problem, ProblemCode};
@@ -34,7 +34,7 @@ impl FromRequest<App> for EmptyRequest {
         StrictQuery::parse(parts.uri.query(), caller)?.finish()?;
         check_media_type(&parts, &body)?;
         let body = arrived(app, &parts, caller.tenant, body).await?;
-        if !body.is_empty() {
+        if !is_absent(&body) {
             caller.require_tenant(parse_json::<TenantOnly>(&body)?.tenant_id)?;
         }
         Ok(Self)

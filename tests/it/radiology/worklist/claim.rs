@@ -1,6 +1,7 @@
 //! Claiming and releasing a case.
 
 use anyhow::Result;
+use reqwest::Method;
 use roentgen_api::problem::ProblemCode;
 use roentgen_tests::EngineKind;
 use serde_json::json;
@@ -14,6 +15,7 @@ on_both_engines!(
     is_refused_where_the_profile_does_not_allow_it,
     is_refused_at_the_limit_until_a_place_is_freed,
     claim_rejects_foreign_practitioner_in_body,
+    claim_takes_null_for_no_body,
     is_released_by_its_holder_or_an_admin,
     is_held_to_the_version_that_was_seen,
     has_one_effect_a_key,
@@ -144,6 +146,18 @@ async fn claim_rejects_foreign_practitioner_in_body(engine: EngineKind) -> Resul
         ProblemCode::NotFound,
         "no such item",
     );
+    Ok(())
+}
+
+async fn claim_takes_null_for_no_body(engine: EngineKind) -> Result<()> {
+    let room = WorklistApp::open(engine).await?;
+    let item = room.item(json!({})).await?;
+    let anna = room.radiologist()?;
+    let claim = format!("{}/claim", item.place);
+    let send = |body: &str| anna.client.send(Method::POST, &claim, body.into());
+    assert_problem(&send(" ").await?, ProblemCode::MalformedJson, "a space");
+    assert_problem(&send("[]").await?, ProblemCode::InvalidBody, "an array");
+    done(&send(" null ").await?);
     Ok(())
 }
 
