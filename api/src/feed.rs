@@ -62,7 +62,8 @@ struct FeedRequest {
     params(("after" = Option<u64>, Query), ("limit" = Option<values::LogLimit>, Query), ("types" = Option<values::EventTypes>, Query),
         ("stream_type" = Option<values::StreamType>, Query), ("stream_id" = Option<uuid::Uuid>, Query),
         ("patient_id" = Option<uuid::Uuid>, Query), ("wait" = Option<values::WaitSeconds>, Query), ("phi" = Option<bool>, Query)),
-    responses((status = 200, content_type = "application/x-ndjson", body = crate::openapi::EventEnvelope)))]
+    responses((status = 200, content_type = "application/x-ndjson", body = crate::openapi::EventEnvelope),
+        (status = 409)))]
 pub(crate) async fn events(
     State(app): State<App>,
     axum::Extension(caller): axum::Extension<Caller>,

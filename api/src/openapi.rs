@@ -49,6 +49,7 @@ pub fn describe() -> OpenApi {
         .build();
     let mut components = ComponentsBuilder::new()
         .schema(ProblemSchema::name(), ProblemSchema::schema())
+        .schemas_from_iter(values::schemas())
         .responses_from_iter(problem_responses())
         .security_scheme("bearer", SecurityScheme::Http(bearer));
     let mut paths = PathsBuilder::new();
@@ -163,6 +164,39 @@ mod tests {
         let second = second.await.unwrap();
         assert!(first.len() > 10_000, "{} bytes", first.len());
         assert_eq!(first.as_ptr(), second.as_ptr());
+    }
+
+    /// Collects what `$ref` names, at any depth.
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str));
+                members
+                    .values()
+                    .for_each(|member| references(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_names_something_and_everything_is_referred_to() {
+        let document = serde_json::to_value(describe()).unwrap();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        for reference in &found {
+            let pointer = reference.trim_start_matches('#');
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+        for name in document["components"]["schemas"]
+            .as_object()
+            .unwrap()
+            .keys()
+        {
+            let reference = format!("#/components/schemas/{name}");
+            assert!(found.contains(&reference.as_str()), "{name} is not used");
+        }
     }
 
     /// Members that `null` removes in a change. Other members cannot be removed, or are not members of the resource.

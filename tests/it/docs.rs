@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::Method;
 use roentgen_api::problem::ProblemCode;
 use roentgen_api::{openapi, routes};
@@ -13,7 +13,10 @@ use serde_json::Value;
 use crate::assertions::assert_problem;
 use crate::test_app::{TestApp, on_both_engines};
 
-on_both_engines!(is_open_to_everybody);
+on_both_engines!(
+    is_open_to_everybody,
+    parameters_take_the_values_that_are_described,
+);
 
 async fn is_open_to_everybody(engine: EngineKind) -> Result<()> {
     let house = TestApp::start_with_auth(engine).await?;
@@ -52,6 +55,56 @@ async fn is_open_to_everybody(engine: EngineKind) -> Result<()> {
         assert_problem(&refused, ProblemCode::MethodNotAllowed, path);
     }
     Ok(())
+}
+
+/// The server names the values of a parameter when it refuses another one.
+async fn parameters_take_the_values_that_are_described(engine: EngineKind) -> Result<()> {
+    let house = TestApp::start(engine).await?;
+    let described = serde_json::to_value(openapi::describe())?;
+    let mut seen = 0;
+    for endpoint in routes::endpoints(false) {
+        let operation = &described["paths"][&endpoint.path][endpoint.method.to_ascii_lowercase()];
+        if endpoint.method != "GET" || endpoint.path.contains('{') {
+            continue;
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let name = parameter["name"].as_str().context("a name")?;
+            let Some(mut values) = enum_of(&parameter["schema"], &described) else {
+                continue;
+            };
+            let refused = house
+                .client
+                .get(&format!("{}?{name}=nonsense", endpoint.path))
+                .await?;
+            let refused = refused.json();
+            let detail = refused["errors"][0]["detail"]
+                .as_str()
+                .context("an error")?;
+            let named = detail.replace("all or one of", "one of all,");
+            let named = named.strip_prefix("must be one of ").context("no list")?;
+            let mut named: Vec<&str> = named.split(", ").collect();
+            values.sort_unstable();
+            named.sort_unstable();
+            assert_eq!(values, named, "{name} of {}", endpoint.path);
+            seen += 1;
+        }
+    }
+    assert!(seen > 8, "{seen} parameters have values");
+    Ok(())
+}
+
+/// Returns the values of a schema that is an enum, or one of whose alternatives is.
+fn enum_of<'a>(schema: &'a Value, described: &'a Value) -> Option<Vec<&'a str>> {
+    if let Some(values) = schema["enum"].as_array() {
+        return Some(values.iter().filter_map(Value::as_str).collect());
+    }
+    let referred = schema["$ref"].as_str();
+    let referred = referred.and_then(|pointer| described.pointer(pointer.trim_start_matches('#')));
+    let alternatives = ["anyOf", "oneOf"].map(|name| schema[name].as_array());
+    let mut schemas = referred
+        .into_iter()
+        .chain(alternatives.into_iter().flatten().flatten());
+    schemas.find_map(|schema| enum_of(schema, described))
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use roentgen_api::routes;
 use roentgen_tests::{EngineKind, python};
 
 use crate::test_app::{TestApp, fresh, token_of};
@@ -40,5 +41,11 @@ async fn heavy_document_says_what_is_answered() -> Result<()> {
     let errors = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{printed}{errors}");
     assert!(printed.contains("No issues found"), "{printed}{errors}");
+    // All but that of the document itself.
+    let operations = routes::endpoints(false).len() - 1;
+    assert!(
+        printed.contains(&format!("Tested: {operations}")),
+        "{printed}"
+    );
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use crate::authorization::RouteAccess;
@@ -15,13 +15,16 @@ const GUARDED: [u16; 6] = [400, 401, 403, 404, 410, 503];
 /// Statuses of commands, in addition.
 const COMMANDS: [u16; 6] = [408, 409, 412, 413, 415, 422];
 
-/// Adds the problems to the responses of an operation. Responses that its handler describes stay.
+/// Describes the problems of an operation: those that follow from its route, and those whose status its handler names.
 pub(super) fn describe_problems(endpoint: &Endpoint, operation: &mut Operation) {
-    for status in statuses(endpoint, operation) {
+    let mut described = statuses(endpoint, operation);
+    let named = operation.responses.responses.keys();
+    let named = named.filter_map(|status| status.parse::<u16>().ok());
+    described.extend(named.filter(|status| *status >= 400));
+    for status in described {
+        let problem = Ref::from_response_name(response_name(status));
         let responses = &mut operation.responses.responses;
-        responses
-            .entry(status.to_string())
-            .or_insert_with(|| RefOr::Ref(Ref::from_response_name(response_name(status))));
+        responses.insert(status.to_string(), RefOr::Ref(problem));
     }
 }
 
@@ -29,23 +32,27 @@ fn statuses(endpoint: &Endpoint, operation: &Operation) -> BTreeSet<u16> {
     let mut statuses = BTreeSet::new();
     match endpoint.access {
         RouteAccess::AnyOf(_) => statuses.extend(GUARDED),
-        RouteAccess::Public if has_query(operation) => statuses.extend([400, 503]),
-        RouteAccess::Public => {}
+        RouteAccess::Public => {
+            if parameters(operation).any(|parameter| parameter.parameter_in == ParameterIn::Query) {
+                statuses.extend([400, 503]);
+            }
+        }
     }
     if endpoint.method != "GET" {
         statuses.extend(COMMANDS);
     }
-    if endpoint.path == "/events" {
+    // A position after the end of the log.
+    if parameters(operation).any(|parameter| parameter.name == "as_of") {
         statuses.insert(409);
     }
     statuses
 }
 
-fn has_query(operation: &Operation) -> bool {
-    let mut parameters = operation.parameters.iter().flatten();
-    parameters.any(|parameter| match parameter {
-        RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Query,
-        RefOr::Ref(_) => false,
+fn parameters(operation: &Operation) -> impl Iterator<Item = &Parameter> {
+    let parameters = operation.parameters.iter().flatten();
+    parameters.filter_map(|parameter| match parameter {
+        RefOr::T(parameter) => Some(parameter),
+        RefOr::Ref(_) => None,
     })
 }
 

@@ -24,7 +24,13 @@ macro_rules! values {
         }
 
         impl ToSchema for $name {}
-    )+};
+    )+
+
+        /// Returns all schemas by name: `routes!` collects those of bodies, but not those of parameters.
+        pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
+            vec![$(($name::name().into_owned(), $name::schema())),+]
+        }
+    };
 }
 
 /// Pattern of a text that is not blank.
@@ -71,6 +77,15 @@ pub(crate) fn one_of<T: ToString>(values: &[T]) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::String))
         .enum_values(Some(names))
+}
+
+fn item_status_filters() -> Vec<String> {
+    let statuses = worklist_item::Status::ALL.iter().map(ToString::to_string);
+    statuses.chain(["all".to_owned()]).collect()
+}
+
+fn any_text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::Type(Type::String))
 }
 
 /// A value, or an empty text, which stands for none.
@@ -164,11 +179,16 @@ values! {
     /// The cursor of the next page, from the header `Link`.
     Cursor = text(1, 1_024);
     /// A text to search for, at most 128 characters.
-    Search = text(1, 128).pattern(Some(NOT_BLANK));
-    /// Names of event types, separated by commas.
-    EventTypes = text(1, MAX_TEXT_BYTES).pattern(Some(r"^[A-Za-z.]+(,[A-Za-z.]+)*$"));
-    /// The type of a stream.
-    StreamType = text(1, 64).pattern(Some("^[A-Za-z]+$"));
+    Search = text(0, 128);
+    /// Names of event types, separated by commas; a name that no event has matches none.
+    EventTypes = any_text();
+    /// A score from 0 to 1.
+    Score = ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::Number))
+        .minimum(Some(0))
+        .maximum(Some(1));
+    /// The type of a stream; a name that no stream has matches none.
+    StreamType = any_text();
     /// How long to wait for events, in seconds.
     WaitSeconds = number(0, 60);
     /// A URL with the scheme http or https; its host is a name or an address, in brackets if it is of IPv6.
@@ -201,8 +221,8 @@ values! {
     OrderLinkStatus = one_of(study::OrderLinkStatus::ALL);
     /// Status of a worklist item that a caller may ask for.
     RequestedItemStatus = one_of(worklist_item::RequestedStatus::ALL);
-    /// Status of worklist items: one or more, separated by commas.
-    ItemStatusFilter = one_of(worklist_item::Status::ALL);
+    /// Status of worklist items, or `all`; without it, items are listed that are not ended.
+    ItemStatusFilter = one_of(&item_status_filters());
     /// Critical results that a list shows.
     CriticalResultFilter = one_of(&["open", "overdue", "communicated", "all"]);
     /// Status of a report.

@@ -65,7 +65,7 @@ pub(crate) struct WorklistItemChanges {
     assigned_radiologist_id: Change<Uuid>,
     /// Score from outside the model catalog, 0 to 1.
     #[serde(default)]
-    #[schema(value_type = Option<f64>)]
+    #[schema(value_type = Option<values::Score>)]
     ai_triage_score: Change<f64>,
     /// Flags from outside the model catalog.
     #[serde(default)]
