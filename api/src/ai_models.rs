@@ -4,7 +4,6 @@ mod endpoint;
 
 use axum::extract::State;
 use axum::response::Response;
-use roentgen_commands::ai_model::{CreateAiModel, UpdateAiModel};
 use roentgen_commands::{CommandError, DomainError};
 use roentgen_domain::Change;
 use roentgen_domain::ai_model::{
@@ -18,7 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
+use crate::command_request::{CommandRequest, TenantScopedBody};
 use crate::openapi::{AiModelDocument, values};
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
@@ -278,12 +277,7 @@ pub(crate) async fn create(
         endpoint_config,
         ..model
     };
-    call.run(
-        &app,
-        &CreateAiModel { model },
-        SuccessKind::Created(COLLECTION),
-    )
-    .await
+    call.create(&app, COLLECTION, model).await
 }
 
 /// Lists AI models, newest first.
@@ -341,13 +335,5 @@ pub(crate) async fn update(
         endpoint_config,
         ..changes
     };
-    call.run(
-        &app,
-        &UpdateAiModel {
-            id: id.into(),
-            update,
-        },
-        SuccessKind::Updated,
-    )
-    .await
+    call.update::<AiModel>(&app, id.into(), update).await
 }

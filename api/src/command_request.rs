@@ -3,6 +3,7 @@
 mod arrival;
 mod body;
 mod empty;
+mod entries;
 mod headers;
 mod response;
 mod weight;

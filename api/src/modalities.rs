@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use roentgen_commands::modality::{CreateModality, UpdateModality};
 use roentgen_domain::Change;
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::modality::{Changes, Modality};
@@ -12,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
+use crate::command_request::{CommandRequest, TenantScopedBody};
 use crate::openapi::{ModalityDocument, values};
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
@@ -115,12 +114,7 @@ pub(crate) async fn create(
     call: CommandRequest,
 ) -> Result<Response, Problem> {
     let modality = call.body::<NewModality>()?.parse()?;
-    call.run(
-        &app,
-        &CreateModality(modality),
-        SuccessKind::Created(COLLECTION),
-    )
-    .await
+    call.create(&app, COLLECTION, modality).await
 }
 
 /// Lists modalities, newest first.
@@ -164,13 +158,5 @@ pub(crate) async fn update(
     call: CommandRequest,
 ) -> Result<Response, Problem> {
     let changes = call.body::<ModalityChanges>()?.parse()?;
-    call.run(
-        &app,
-        &UpdateModality {
-            id: id.into(),
-            changes,
-        },
-        SuccessKind::Updated,
-    )
-    .await
+    call.update::<Modality>(&app, id.into(), changes).await
 }

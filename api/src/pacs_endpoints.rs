@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use roentgen_commands::pacs_endpoint::{CreatePacsEndpoint, UpdatePacsEndpoint};
 use roentgen_domain::Change;
 use roentgen_domain::codes::PacsEndpointCode;
 use roentgen_domain::dicom::AeTitle;
@@ -19,7 +18,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth_config::AuthConfigBody;
-use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
+use crate::command_request::{CommandRequest, TenantScopedBody};
 use crate::openapi::{PacsEndpointDocument, values};
 use crate::problem::Problem;
 use crate::read_request::{PathId, ReadRequest};
@@ -247,12 +246,11 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let (endpoint, secret) = call.body::<NewPacsEndpoint>()?.parse()?;
     let secret_id = store_secret(&app, call.tenant, secret).await?;
-    let endpoint = CreatePacsEndpoint(PacsEndpoint {
+    let endpoint = PacsEndpoint {
         secret_id,
         ..endpoint
-    });
-    call.run(&app, &endpoint, SuccessKind::Created(COLLECTION))
-        .await
+    };
+    call.create(&app, COLLECTION, endpoint).await
 }
 
 /// Lists PACS endpoints, newest first.
@@ -292,12 +290,9 @@ pub(crate) async fn update(
 ) -> Result<Response, Problem> {
     let (changes, secret) = call.body::<PacsEndpointChanges>()?.parse()?;
     let secret_id = store_secret(&app, call.tenant, secret).await?;
-    let update = UpdatePacsEndpoint {
-        id: id.into(),
-        changes: Changes {
-            secret_id,
-            ..changes
-        },
+    let update = Changes {
+        secret_id,
+        ..changes
     };
-    call.run(&app, &update, SuccessKind::Updated).await
+    call.update::<PacsEndpoint>(&app, id.into(), update).await
 }

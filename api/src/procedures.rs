@@ -2,11 +2,10 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use roentgen_commands::procedure::{CreateProcedure, UpdateProcedure};
+use roentgen_commands::procedure::CreateProcedure;
 use roentgen_domain::Change;
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ProcedureCode;
-use roentgen_domain::ids::ModalityId;
 use roentgen_domain::procedure::{Changes, DurationMinutes, Procedure};
 use roentgen_projections::procedures;
 use serde::Deserialize;
@@ -135,22 +134,14 @@ impl NewProcedure {
             is_active: self.is_active.into(),
             tenant_id: None,
         };
-        let told = changes.check(&mut fields);
-        let whole = code
-            .zip(modality_id)
-            .zip(told.name)
-            .map(|((code, modality_id), name)| CreateProcedure {
-                code,
-                name,
-                modality_id: ModalityId::from(modality_id),
-                description: told.description.value(),
-                body_part: told.body_part.value(),
-                snomed_code: told.snomed_code.value(),
-                loinc_code: told.loinc_code.value(),
-                default_duration_minutes: told.default_duration_minutes.value(),
-                preparation_instructions: told.preparation_instructions.value(),
-                is_active: told.is_active.unwrap_or(true),
-            });
+        let details = changes.check(&mut fields);
+        let whole = code.zip(details.name.clone()).zip(modality_id);
+        let whole = whole.map(|((code, name), modality_id)| CreateProcedure {
+            code,
+            name,
+            modality_id: modality_id.into(),
+            details,
+        });
         fields.finish(whole)
     }
 }
@@ -241,13 +232,5 @@ pub(crate) async fn update(
     call: CommandRequest,
 ) -> Result<Response, Problem> {
     let changes = call.body::<ProcedureChanges>()?.parse()?;
-    call.run(
-        &app,
-        &UpdateProcedure {
-            id: id.into(),
-            changes,
-        },
-        SuccessKind::Updated,
-    )
-    .await
+    call.update::<Procedure>(&app, id.into(), changes).await
 }

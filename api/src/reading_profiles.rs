@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use roentgen_commands::reading_profile::{CreateReadingProfile, UpdateReadingProfile};
 use roentgen_domain::Change;
 use roentgen_domain::body_part::BodyPart;
 use roentgen_domain::codes::ModalityCode;
@@ -16,7 +15,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::authorization::Permission;
-use crate::command_request::{CommandRequest, SuccessKind, TenantScopedBody};
+use crate::command_request::{CommandRequest, TenantScopedBody};
 use crate::openapi::{ReadingProfileDocument, values};
 use crate::problem::{Problem, ProblemCode};
 use crate::read_request::{PathId, ReadRequest};
@@ -97,7 +96,7 @@ impl TenantScopedBody for ReadingProfileChanges {
 }
 
 impl NewReadingProfile {
-    fn parse(self) -> Result<CreateReadingProfile, Problem> {
+    fn parse(self) -> Result<ReadingProfile, Problem> {
         let mut fields = BodyValidator::default();
         let practitioner_id = fields.required("/practitioner_id", self.practitioner_id);
         let told = ReadingProfileChanges {
@@ -117,7 +116,7 @@ impl NewReadingProfile {
             reading_locations: told.reading_locations.value(),
             is_active: told.is_active.unwrap_or(true),
         });
-        fields.finish(profile.map(CreateReadingProfile))
+        fields.finish(profile)
     }
 }
 
@@ -160,8 +159,7 @@ pub(crate) async fn create(
     call: CommandRequest,
 ) -> Result<Response, Problem> {
     let profile = call.body::<NewReadingProfile>()?.parse()?;
-    call.run(&app, &profile, SuccessKind::Created(COLLECTION))
-        .await
+    call.create(&app, COLLECTION, profile).await
 }
 
 /// Lists reading profiles, newest first.
@@ -206,12 +204,7 @@ pub(crate) async fn update(
     let changes = call.body::<ReadingProfileChanges>()?.parse()?;
     let id = ReadingProfileId::from(id);
     may_change(&call, id, &changes)?;
-    call.run(
-        &app,
-        &UpdateReadingProfile { id, changes },
-        SuccessKind::Updated,
-    )
-    .await
+    call.update::<ReadingProfile>(&app, id, changes).await
 }
 
 /// Updates a reading profile (same as PUT).

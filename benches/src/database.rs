@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use roentgen_commands::modality::CreateModality;
+use roentgen_commands::catalog::CreateEntry;
 use roentgen_commands::order::CreateOrder;
 use roentgen_commands::procedure::CreateProcedure;
 use roentgen_commands::{CommandEnvelope, Executor};
@@ -14,6 +14,7 @@ use roentgen_domain::ids::{ModalityId, ProcedureId, TenantId};
 use roentgen_domain::modality::Modality;
 use roentgen_domain::order::{CreatedPhi, Priority};
 use roentgen_domain::phi::{Patient, Phi};
+use roentgen_domain::procedure;
 use roentgen_domain::text::Text;
 use roentgen_store::clock;
 use roentgen_store::database::{self, Store};
@@ -184,16 +185,10 @@ async fn catalog(executor: &Executor) -> anyhow::Result<ProcedureId> {
         code,
         name,
         modality_id,
-        description: None,
-        body_part: None,
-        snomed_code: None,
-        loinc_code: None,
-        default_duration_minutes: None,
-        preparation_instructions: None,
-        is_active: true,
+        details: procedure::Changes::default(),
     };
     if executor
-        .execute(&request(), &CreateModality(modality))
+        .execute(&request(), &CreateEntry(modality))
         .await
         .is_ok()
     {

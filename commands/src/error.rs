@@ -1,9 +1,11 @@
 //! Errors of commands.
 
+use std::convert::Infallible;
+
 use roentgen_domain::phi::Phi;
 use roentgen_domain::{
-    ai_model, ai_task, caseload, modality, order, pacs_endpoint, procedure, reading_profile,
-    report, report_template, study, study_access, worklist_item,
+    ai_model, ai_task, caseload, catalog, order, reading_profile, report, report_template, study,
+    study_access, worklist_item,
 };
 use roentgen_store::StoreError;
 
@@ -60,27 +62,30 @@ pub struct Violation {
 /// Domain error of an aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DomainError {
-    /// Domain error of a modality.
+    /// The key of a catalog entry is taken.
+    #[error("{0}")]
+    EntryExists(&'static str),
+    /// A catalog entry does not exist.
+    #[error("{0}")]
+    EntryNotFound(&'static str),
+    /// An AI model would be invalid.
     #[error(transparent)]
-    Modality(#[from] modality::Error),
-    /// Domain error of a procedure.
+    AiModel(#[from] ai_model::Invalid),
+    /// A report template would be invalid.
     #[error(transparent)]
-    Procedure(#[from] procedure::Error),
+    ReportTemplate(#[from] report_template::Invalid),
+    /// A reading profile does not allow a claim.
+    #[error(transparent)]
+    Restriction(#[from] reading_profile::Restriction),
     /// Domain error of an order.
     #[error(transparent)]
     Order(#[from] order::Error),
-    /// Domain error of a PACS endpoint.
-    #[error(transparent)]
-    PacsEndpoint(#[from] pacs_endpoint::Error),
     /// Domain error of a study.
     #[error(transparent)]
     Study(#[from] study::Error),
     /// Domain error of an access to a study's images.
     #[error(transparent)]
     StudyAccess(#[from] study_access::Error),
-    /// Domain error of a reading profile.
-    #[error(transparent)]
-    ReadingProfile(#[from] reading_profile::Error),
     /// Domain error of a worklist item.
     #[error(transparent)]
     WorklistItem(#[from] worklist_item::Error),
@@ -90,15 +95,28 @@ pub enum DomainError {
     /// Domain error of a report.
     #[error(transparent)]
     Report(#[from] report::Error),
-    /// Domain error of an AI model.
-    #[error(transparent)]
-    AiModel(#[from] ai_model::Error),
     /// Domain error of an AI task.
     #[error(transparent)]
     AiTask(#[from] ai_task::Error),
-    /// Domain error of a report template.
-    #[error(transparent)]
-    ReportTemplate(#[from] report_template::Error),
+}
+
+impl<I> From<catalog::Error<I>> for DomainError
+where
+    Self: From<I>,
+{
+    fn from(error: catalog::Error<I>) -> Self {
+        match error {
+            catalog::Error::AlreadyExists(text) => Self::EntryExists(text),
+            catalog::Error::NotFound(text) => Self::EntryNotFound(text),
+            catalog::Error::Invalid(invalid) => invalid.into(),
+        }
+    }
+}
+
+impl From<Infallible> for DomainError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }
 
 /// Resource that a body or path refers to.

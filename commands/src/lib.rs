@@ -5,19 +5,16 @@
 
 #![warn(missing_docs)]
 
-pub mod ai_model;
 pub mod ai_task;
+pub mod catalog;
 mod envelope;
 pub mod error;
 pub mod executor;
 mod idempotency;
 mod json_schema;
-pub mod modality;
 pub mod order;
-pub mod pacs_endpoint;
 pub mod policies;
 pub mod procedure;
-pub mod reading_profile;
 pub mod report;
 pub mod report_template;
 mod state_cache;

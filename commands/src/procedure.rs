@@ -1,13 +1,14 @@
-//! Commands on the procedures of the catalog.
+//! Creation of a procedure, which needs its modality.
 
 use roentgen_domain::Versioned;
-use roentgen_domain::body_part::BodyPart;
+use roentgen_domain::catalog::CatalogEntry as _;
 use roentgen_domain::codes::ProcedureCode;
 use roentgen_domain::ids::{ModalityId, ProcedureId, StreamId, TenantId};
 use roentgen_domain::modality::Modality;
-use roentgen_domain::procedure::{Changes, Command, DurationMinutes, Procedure};
+use roentgen_domain::procedure::{Changes, Procedure};
 use roentgen_domain::text::Text;
 
+use crate::catalog::CreateEntry;
 use crate::error::{CommandError, Reference};
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
@@ -21,20 +22,8 @@ pub struct CreateProcedure {
     pub name: Text,
     /// Modality on which the procedure is performed.
     pub modality_id: ModalityId,
-    /// Description.
-    pub description: Option<Text>,
-    /// Body part.
-    pub body_part: Option<BodyPart>,
-    /// SNOMED CT concept id.
-    pub snomed_code: Option<Text>,
-    /// LOINC code.
-    pub loinc_code: Option<Text>,
-    /// Default duration of a slot, in minutes.
-    pub default_duration_minutes: Option<DurationMinutes>,
-    /// Instructions for the patient's preparation.
-    pub preparation_instructions: Option<Text>,
-    /// Whether the procedure can be ordered.
-    pub is_active: bool,
+    /// The other members.
+    pub details: Changes,
 }
 
 impl UseCase for CreateProcedure {
@@ -50,47 +39,20 @@ impl UseCase for CreateProcedure {
     ) -> Result<Versioned<Procedure>, CommandError> {
         let modality = work.read::<Modality>(self.modality_id).await?;
         let modality = modality.ok_or(CommandError::ReferenceNotFound(Reference::Modality))?;
-        let command = self.clone();
         let procedure = Procedure {
-            code: command.code,
-            name: command.name,
-            modality_id: command.modality_id,
+            code: self.code.clone(),
+            name: self.name.clone(),
+            modality_id: self.modality_id,
             modality_code: modality.state.code.clone(),
-            description: command.description,
-            body_part: command.body_part,
-            snomed_code: command.snomed_code,
-            loinc_code: command.loinc_code,
-            default_duration_minutes: command.default_duration_minutes,
-            preparation_instructions: command.preparation_instructions,
-            is_active: command.is_active,
+            description: None,
+            body_part: None,
+            snomed_code: None,
+            loinc_code: None,
+            default_duration_minutes: None,
+            preparation_instructions: None,
+            is_active: true,
         };
-        let id = ProcedureId::derive(work.context().tenant_id, &self.code);
-        work.create::<Procedure>(id, Command::Create(Box::new(procedure)))
-            .await
-    }
-}
-
-/// Command that changes a procedure.
-#[derive(Debug, Clone)]
-pub struct UpdateProcedure {
-    /// Id of the procedure.
-    pub id: ProcedureId,
-    /// Changes to apply.
-    pub changes: Changes,
-}
-
-impl UseCase for UpdateProcedure {
-    type Aggregate = Procedure;
-
-    fn stream(&self, _tenant: TenantId) -> Option<StreamId> {
-        Some(self.id.into())
-    }
-
-    async fn decide(
-        &self,
-        work: &mut UnitOfWork<'_>,
-    ) -> Result<Versioned<Procedure>, CommandError> {
-        let update = Command::Update(Box::new(self.changes.clone()));
-        work.decide::<Procedure>(self.id, update).await
+        let procedure = procedure.apply(self.details.clone());
+        CreateEntry(procedure).decide(work).await
     }
 }

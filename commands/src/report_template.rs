@@ -1,14 +1,15 @@
-//! Commands on the report templates of the catalog.
+//! Commands on report templates, whose schema must be supported.
 
 use roentgen_domain::Versioned;
 use roentgen_domain::ids::{StreamId, TemplateId, TenantId};
-use roentgen_domain::report_template::{Command, ReportTemplate, Update};
+use roentgen_domain::report_template::{ReportTemplate, Update};
 
+use crate::catalog::{CreateEntry, UpdateEntry};
 use crate::error::CommandError;
 use crate::executor::UseCase;
 use crate::unit_of_work::UnitOfWork;
 
-/// Command that adds a template to the catalog. Its schema, if any, must be supported.
+/// Command that adds a template to the catalog.
 #[derive(Debug, Clone)]
 pub struct CreateTemplate(pub ReportTemplate);
 
@@ -26,9 +27,7 @@ impl UseCase for CreateTemplate {
         if let Some(schema) = &self.0.schema {
             work.accepts_schema(schema).await?;
         }
-        let id = TemplateId::derive(work.context().tenant_id, &self.0.code);
-        work.create::<ReportTemplate>(id, Command::Create(Box::new(self.0.clone())))
-            .await
+        CreateEntry(self.0.clone()).decide(work).await
     }
 }
 
@@ -38,7 +37,7 @@ impl UseCase for CreateTemplate {
 pub struct UpdateTemplate {
     /// Id of the template.
     pub id: TemplateId,
-    /// Changes to apply.
+    /// Requested changes.
     pub update: Update,
 }
 
@@ -53,8 +52,12 @@ impl UseCase for UpdateTemplate {
         &self,
         work: &mut UnitOfWork<'_>,
     ) -> Result<Versioned<ReportTemplate>, CommandError> {
-        let update = Command::Update(Box::new(self.update.clone()));
-        let template = work.decide::<ReportTemplate>(self.id, update).await?;
+        let update = self.update.clone();
+        let change = UpdateEntry::<ReportTemplate> {
+            id: self.id,
+            update,
+        };
+        let template = change.decide(work).await?;
         match &template.state.schema {
             Some(schema) if !self.update.schema.is_keep() => work.accepts_schema(schema).await?,
             Some(_) | None => {}

@@ -83,11 +83,14 @@ impl StateCache {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use roentgen_domain::growth::Size;
     use roentgen_domain::ids::PatientId;
     use roentgen_domain::json::Members;
+    use roentgen_domain::modality::Modality;
     use roentgen_domain::phi::Phi;
-    use roentgen_domain::{Context, Timestamp, UnexpectedEvent, modality};
+    use roentgen_domain::{Context, Timestamp, UnexpectedEvent, catalog};
     use roentgen_store::keys::KEY_CACHE_TTL;
     use serde::{Deserialize, Serialize};
     use uuid::Uuid;
@@ -104,8 +107,8 @@ mod tests {
     impl Aggregate for Thing {
         const STREAM_TYPE: &'static str = "Thing";
         type Command = ();
-        type Event = modality::Event;
-        type Error = modality::Error;
+        type Event = catalog::Event<Modality>;
+        type Error = catalog::Error<Infallible>;
 
         fn decide(_: Option<&Self>, (): (), _: &Context) -> Result<Vec<Self::Event>, Self::Error> {
             Ok(Vec::new())

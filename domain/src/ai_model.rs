@@ -1,9 +1,5 @@
 //! `ImagingAIModel`: an AI model of the catalog with its capabilities and its endpoint. The id is derived from the
 //! code, so each code is unique.
-//!
-//! ```text
-//! (none) --Create--> active <--Update--> inactive
-//! ```
 
 mod capabilities;
 mod endpoint;
@@ -16,15 +12,12 @@ pub use endpoint::{
     TimeoutMs,
 };
 
-use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::body_part::BodyPart;
+use crate::catalog::{CatalogEntry, EntryNames};
 use crate::change::Change;
 use crate::codes::{AiModelCode, ModalityCode};
-use crate::ids::{AiModelId, PatientId};
-use crate::json::Members;
-use crate::phi::Phi;
+use crate::ids::{AiModelId, TenantId};
 use crate::text::Text;
-use crate::{domain_events, event_data_without_phi};
 
 /// Current state of an AI model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,15 +51,6 @@ pub struct AiModel {
     pub endpoint_config: Option<EndpointConfig>,
     /// Whether the model accepts tasks.
     pub is_active: bool,
-}
-
-/// Commands of an AI model.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Adds the model to the catalog.
-    Create(Box<AiModel>),
-    /// Changes the given members.
-    Update(Box<Update>),
 }
 
 /// Requested changes; objects are merge patches.
@@ -105,165 +89,85 @@ pub struct Changes<C = Capabilities, E = EndpointConfig> {
     pub is_active: Option<bool>,
 }
 
-domain_events! {
-    /// Events of an AI model.
-    pub enum Event {
-        /// The model was added to the catalog.
-        Created(Created) = "ImagingAIModel.Created" v 1,
-        /// Members of the model changed.
-        Updated(Updated) = "ImagingAIModel.Updated" v 2,
-    }
-}
-
-/// `ImagingAIModel.Created`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Created {
-    /// AI model id.
-    pub ai_model_id: AiModelId,
-    /// Immutable: the id is derived from the code.
-    pub code: AiModelCode,
-    /// Display name.
-    pub name: Text,
-    /// Free-text description.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<Text>,
-    /// Modality that the model supports.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub modality_code: Option<ModalityCode>,
-    /// Body part that the model supports.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_part: Option<BodyPart>,
-    /// Supported task types.
-    pub capabilities: Capabilities,
-    /// Vendor name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vendor: Option<Text>,
-    /// Vendor version.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model_version: Option<Text>,
-    /// Inference endpoint with the id of its secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint_config: Option<EndpointConfig>,
-    /// Whether the model accepts tasks.
-    pub is_active: bool,
-}
-
-/// `ImagingAIModel.Updated`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Updated {
-    /// AI model id.
-    pub ai_model_id: AiModelId,
-    /// Changed members.
-    #[serde(flatten)]
-    pub changes: Changes,
-}
-
-event_data_without_phi!(Created, Updated);
-
-/// Reasons why a command of an AI model is rejected.
+/// Reasons why an AI model is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The code already exists.
-    #[error("an AI model with this code already exists")]
-    AlreadyExists,
-    /// The model does not exist.
-    #[error("AI model not found")]
-    NotFound,
+pub enum Invalid {
     /// The endpoint has no URL.
     #[error("an endpoint needs a url")]
     UrlMissing,
 }
 
-impl Aggregate for AiModel {
-    const STREAM_TYPE: &'static str = "ImagingAIModel";
+impl CatalogEntry for AiModel {
+    const NAMES: EntryNames = EntryNames {
+        stream_type: "ImagingAIModel",
+        created: "ImagingAIModel.Created",
+        updated: "ImagingAIModel.Updated",
+        id: "ai_model_id",
+        already_exists: "an AI model with this code already exists",
+        not_found: "AI model not found",
+    };
 
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
+    type Id = AiModelId;
+    type Recorded = Recorded;
+    type Changes = Changes;
+    type Update = Update;
+    type Invalid = Invalid;
 
-    fn decide(
-        state: Option<&Self>,
-        command: Command,
-        context: &Context,
-    ) -> Result<Vec<Event>, Error> {
-        match (state, command) {
-            (None, Command::Create(model)) => Ok(vec![create(*model, context)]),
-            (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
-            (Some(model), Command::Update(asked)) => update(model, *asked, context),
-            (None, Command::Update(_)) => Err(Error::NotFound),
-        }
+    fn id(&self, tenant: TenantId) -> AiModelId {
+        AiModelId::derive(tenant, &self.code)
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
-        match (state, event) {
-            (None, Event::Created(created)) => Ok(created.into()),
-            (Some(model), Event::Updated(updated)) => Ok(model.apply(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
-                event: "ImagingAIModel.Created",
-            }),
-            (None, Event::Updated(_)) => Err(UnexpectedEvent {
-                event: "ImagingAIModel.Updated",
-            }),
-        }
+    fn merge(&self, update: Update) -> Result<Changes, Invalid> {
+        update.laid_over(self)
     }
 
-    fn phi(&self) -> Option<Phi<Members>> {
-        None
-    }
-
-    fn patient_id(&self) -> Option<PatientId> {
-        None
-    }
-}
-
-fn create(model: AiModel, context: &Context) -> Event {
-    Event::Created(Created {
-        ai_model_id: AiModelId::derive(context.tenant_id, &model.code),
-        code: model.code,
-        name: model.name,
-        description: model.description,
-        modality_code: model.modality_code,
-        body_part: model.body_part,
-        capabilities: model.capabilities,
-        vendor: model.vendor,
-        model_version: model.model_version,
-        endpoint_config: model.endpoint_config,
-        is_active: model.is_active,
-    })
-}
-
-impl From<Created> for AiModel {
-    fn from(created: Created) -> Self {
+    fn apply(self, changes: Changes) -> Self {
         Self {
-            code: created.code,
-            name: created.name,
-            description: created.description,
-            modality_code: created.modality_code,
-            body_part: created.body_part,
-            capabilities: created.capabilities,
-            vendor: created.vendor,
-            model_version: created.model_version,
-            endpoint_config: created.endpoint_config,
-            is_active: created.is_active,
+            code: self.code,
+            name: changes.name.unwrap_or(self.name),
+            description: changes.description.apply(self.description),
+            modality_code: changes.modality_code.apply(self.modality_code),
+            body_part: changes.body_part.apply(self.body_part),
+            capabilities: changes.capabilities.unwrap_or(self.capabilities),
+            vendor: changes.vendor.apply(self.vendor),
+            model_version: changes.model_version.apply(self.model_version),
+            endpoint_config: changes.endpoint_config.apply(self.endpoint_config),
+            is_active: changes.is_active.unwrap_or(self.is_active),
         }
     }
 }
 
-fn update(model: &AiModel, asked: Update, context: &Context) -> Result<Vec<Event>, Error> {
-    let changes = asked.laid_over(model)?;
-    if model.clone().apply(changes.clone()) == *model {
-        return Ok(Vec::new());
+/// `ImagingAIModel.Created`: the model, and its endpoint with the id of the secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Recorded {
+    #[serde(flatten)]
+    model: AiModel,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint_config: Option<EndpointConfig>,
+}
+
+impl From<AiModel> for Recorded {
+    fn from(mut model: AiModel) -> Self {
+        let endpoint_config = model.endpoint_config.take();
+        Self {
+            model,
+            endpoint_config,
+        }
     }
-    let ai_model_id = AiModelId::derive(context.tenant_id, &model.code);
-    Ok(vec![Event::Updated(Updated {
-        ai_model_id,
-        changes,
-    })])
+}
+
+impl From<Recorded> for AiModel {
+    fn from(recorded: Recorded) -> Self {
+        Self {
+            endpoint_config: recorded.endpoint_config,
+            ..recorded.model
+        }
+    }
 }
 
 impl Update {
     /// Replaces the patches in the changes by complete objects.
-    fn laid_over(self, model: &AiModel) -> Result<Changes, Error> {
+    fn laid_over(self, model: &AiModel) -> Result<Changes, Invalid> {
         let capabilities = self.capabilities;
         let endpoint = model.endpoint_config.as_ref();
         let patched = self
@@ -319,21 +223,6 @@ impl AiModel {
     pub fn automatic_tasks(&self) -> impl Iterator<Item = TaskType> {
         let all = TaskType::ALL.iter().copied();
         all.filter(|task_type| task_type.is_automatic() && self.capabilities.supports(*task_type))
-    }
-
-    fn apply(self, changes: Changes) -> Self {
-        Self {
-            code: self.code,
-            name: changes.name.unwrap_or(self.name),
-            description: changes.description.apply(self.description),
-            modality_code: changes.modality_code.apply(self.modality_code),
-            body_part: changes.body_part.apply(self.body_part),
-            capabilities: changes.capabilities.unwrap_or(self.capabilities),
-            vendor: changes.vendor.apply(self.vendor),
-            model_version: changes.model_version.apply(self.model_version),
-            endpoint_config: changes.endpoint_config.apply(self.endpoint_config),
-            is_active: changes.is_active.unwrap_or(self.is_active),
-        }
     }
 }
 

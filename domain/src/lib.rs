@@ -14,6 +14,7 @@ pub mod body_part;
 pub mod canonical_json;
 pub mod caseless;
 pub mod caseload;
+pub mod catalog;
 pub mod change;
 pub mod codec_error;
 pub mod codes;

@@ -1,26 +1,21 @@
 //! `PACSEndpoint`: an archive that sends studies, and the viewer that shows them. The id is derived from the code, so
 //! each code is unique.
 //!
-//! ```text
-//! (none) --Create--> active <--Update--> inactive
-//! ```
-//!
 //! Credentials are a secret: they are stored sealed outside the log, and events contain only the secret id.
+
+use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::auth_kind::AuthKind;
+use crate::catalog::{CatalogEntry, EntryNames};
 use crate::change::Change;
 use crate::codes::PacsEndpointCode;
 use crate::dicom::{AeTitle, Uid};
-use crate::ids::{PacsEndpointId, PatientId, SecretId};
-use crate::json::Members;
-use crate::phi::Phi;
+use crate::ids::{PacsEndpointId, SecretId, TenantId};
 use crate::text::Text;
 use crate::url::{HttpUrl, UrlError};
 use crate::wire_enum;
-use crate::{domain_events, event_data_without_phi};
 
 /// Current state of an endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -187,15 +182,6 @@ impl ViewerLaunchUrl {
     }
 }
 
-/// Commands of an endpoint.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Adds the endpoint to the catalog.
-    Create(Box<PacsEndpoint>),
-    /// Changes the given members.
-    Update(Box<Changes>),
-}
-
 /// Members to change. An omitted member is unchanged; `null` removes an optional member. The code is immutable.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
@@ -237,116 +223,57 @@ pub struct Changes {
     pub is_active: Option<bool>,
 }
 
-domain_events! {
-    /// Events of an endpoint.
-    pub enum Event {
-        /// The endpoint was added to the catalog.
-        Created(Box<Created>) = "PACSEndpoint.Created" v 1,
-        /// Members of the endpoint changed.
-        Updated(Box<Updated>) = "PACSEndpoint.Updated" v 2,
-    }
-}
-
-/// `PACSEndpoint.Created`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Created {
-    /// Endpoint id.
-    pub pacs_endpoint_id: PacsEndpointId,
-    /// The complete endpoint.
+/// `PACSEndpoint.Created`: the endpoint, and the id of its secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Recorded {
     #[serde(flatten)]
-    pub endpoint: PacsEndpoint,
-    /// Id of the secret for `auth_config`.
+    endpoint: PacsEndpoint,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret_id: Option<SecretId>,
+    secret_id: Option<SecretId>,
 }
 
-/// `PACSEndpoint.Updated`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Updated {
-    /// Endpoint id.
-    pub pacs_endpoint_id: PacsEndpointId,
-    /// Changed members.
-    #[serde(flatten)]
-    pub changes: Changes,
-}
-
-event_data_without_phi!(Created, Updated);
-
-/// Reasons why a command of an endpoint is rejected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The code already exists.
-    #[error("a PACS endpoint with this code already exists")]
-    AlreadyExists,
-    /// The endpoint does not exist.
-    #[error("PACS endpoint not found")]
-    NotFound,
-}
-
-impl Aggregate for PacsEndpoint {
-    const STREAM_TYPE: &'static str = "PACSEndpoint";
-
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-
-    fn decide(
-        state: Option<&Self>,
-        command: Command,
-        context: &Context,
-    ) -> Result<Vec<Event>, Error> {
-        match (state, command) {
-            (None, Command::Create(endpoint)) => Ok(vec![create(*endpoint, context)]),
-            (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
-            (Some(endpoint), Command::Update(changes)) => Ok(update(endpoint, *changes, context)),
-            (None, Command::Update(_)) => Err(Error::NotFound),
+impl From<PacsEndpoint> for Recorded {
+    fn from(endpoint: PacsEndpoint) -> Self {
+        Self {
+            secret_id: endpoint.secret_id,
+            endpoint,
         }
     }
+}
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
-        match (state, event) {
-            (None, Event::Created(created)) => Ok(Self {
-                secret_id: created.secret_id,
-                ..created.endpoint
-            }),
-            (Some(endpoint), Event::Updated(updated)) => Ok(endpoint.apply(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
-                event: "PACSEndpoint.Created",
-            }),
-            (None, Event::Updated(_)) => Err(UnexpectedEvent {
-                event: "PACSEndpoint.Updated",
-            }),
+impl From<Recorded> for PacsEndpoint {
+    fn from(recorded: Recorded) -> Self {
+        Self {
+            secret_id: recorded.secret_id,
+            ..recorded.endpoint
         }
     }
-
-    fn phi(&self) -> Option<Phi<Members>> {
-        None
-    }
-
-    fn patient_id(&self) -> Option<PatientId> {
-        None
-    }
 }
 
-fn create(endpoint: PacsEndpoint, context: &Context) -> Event {
-    Event::Created(Box::new(Created {
-        pacs_endpoint_id: PacsEndpointId::derive(context.tenant_id, &endpoint.code),
-        secret_id: endpoint.secret_id,
-        endpoint,
-    }))
-}
+impl CatalogEntry for PacsEndpoint {
+    const NAMES: EntryNames = EntryNames {
+        stream_type: "PACSEndpoint",
+        created: "PACSEndpoint.Created",
+        updated: "PACSEndpoint.Updated",
+        id: "pacs_endpoint_id",
+        already_exists: "a PACS endpoint with this code already exists",
+        not_found: "PACS endpoint not found",
+    };
 
-fn update(endpoint: &PacsEndpoint, changes: Changes, context: &Context) -> Vec<Event> {
-    if endpoint.clone().apply(changes.clone()) == *endpoint {
-        return Vec::new();
+    type Id = PacsEndpointId;
+    type Recorded = Recorded;
+    type Changes = Changes;
+    type Update = Changes;
+    type Invalid = Infallible;
+
+    fn id(&self, tenant: TenantId) -> PacsEndpointId {
+        PacsEndpointId::derive(tenant, &self.code)
     }
-    vec![Event::Updated(Box::new(Updated {
-        pacs_endpoint_id: PacsEndpointId::derive(context.tenant_id, &endpoint.code),
-        changes,
-    }))]
-}
 
-impl PacsEndpoint {
+    fn merge(&self, changes: Changes) -> Result<Changes, Infallible> {
+        Ok(changes)
+    }
+
     fn apply(self, changes: Changes) -> Self {
         let secret_id = match changes.auth_config {
             Change::Set(_) => changes.secret_id,
@@ -375,7 +302,8 @@ impl PacsEndpoint {
 mod tests {
     use super::*;
     use crate::aggregate::DomainEvent as _;
-    use crate::given_when_then::{context, given};
+    use crate::catalog::tests::{assert_is_entry, created, updated};
+    use crate::given_when_then::given;
     use uuid::Uuid;
 
     fn secret() -> SecretId {
@@ -402,53 +330,23 @@ mod tests {
         }
     }
 
-    fn created() -> Event {
-        create(main_pacs(), &context())
-    }
-
-    fn updated(changes: Changes) -> Event {
-        Event::Updated(Box::new(Updated {
-            pacs_endpoint_id: PacsEndpointId::derive(context().tenant_id, &main_pacs().code),
-            changes,
-        }))
-    }
-
     #[test]
-    fn is_created_once() {
-        given::<PacsEndpoint>([])
-            .when(Command::Create(Box::new(main_pacs())))
-            .then([created()]);
-        given::<PacsEndpoint>([created()])
-            .when(Command::Create(Box::new(main_pacs())))
-            .refused(Error::AlreadyExists);
-    }
-
-    #[test]
-    fn is_updated_where_it_exists_and_something_changes() {
+    fn is_an_entry_of_the_catalog() {
         let retired = Changes {
             is_active: Some(false),
             ..Changes::default()
         };
-        let command = || Command::Update(Box::new(retired.clone()));
-        given::<PacsEndpoint>([])
-            .when(command())
-            .refused(Error::NotFound);
-        given::<PacsEndpoint>([created()])
-            .when(command())
-            .then([updated(retired.clone())]);
-        given::<PacsEndpoint>([created(), updated(retired.clone())])
-            .when(command())
-            .then([]);
+        assert_is_entry(&main_pacs(), &retired, retired.clone());
     }
 
     #[test]
     fn the_secret_is_named_in_the_event_and_nowhere_in_the_resource() {
-        let state = given::<PacsEndpoint>([created()]).state();
+        let state = given::<PacsEndpoint>([created(&main_pacs())]).state();
         assert_eq!(state.secret_id, Some(secret()));
         let shown = serde_json::to_value(&state).unwrap();
         assert_eq!(shown["auth_config"], serde_json::json!({"kind": "basic"}));
         assert!(!shown.to_string().contains(&secret().to_string()));
-        let payload = created().payload().unwrap();
+        let payload = created(&main_pacs()).payload().unwrap();
         assert!(payload.contains(&secret().to_string()), "{payload}");
     }
 
@@ -460,13 +358,15 @@ mod tests {
             }),
             ..Changes::default()
         };
-        let state = given::<PacsEndpoint>([created(), updated(open)]).state();
+        let state =
+            given::<PacsEndpoint>([created(&main_pacs()), updated(&main_pacs(), open)]).state();
         assert_eq!(state.secret_id, None);
         let renamed = Changes {
             name: Text::parse("Archive").ok(),
             ..Changes::default()
         };
-        let state = given::<PacsEndpoint>([created(), updated(renamed)]).state();
+        let state =
+            given::<PacsEndpoint>([created(&main_pacs()), updated(&main_pacs(), renamed)]).state();
         assert_eq!(state.secret_id, Some(secret()), "nothing was said of it");
     }
 

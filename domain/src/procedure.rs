@@ -1,21 +1,16 @@
 //! `ImagingProcedure`: an examination that can be ordered, with its SNOMED CT and LOINC codes. The id is derived from
 //! the code, so each code is unique.
-//!
-//! ```text
-//! (none) --Create--> active <--Update--> inactive
-//! ```
+
+use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::body_part::BodyPart;
+use crate::catalog::{CatalogEntry, EntryNames};
 use crate::change::Change;
 use crate::codes::{ModalityCode, ProcedureCode};
-use crate::ids::{ModalityId, PatientId, ProcedureId};
-use crate::json::Members;
-use crate::phi::Phi;
+use crate::ids::{ModalityId, ProcedureId, TenantId};
 use crate::text::Text;
-use crate::{domain_events, event_data_without_phi};
 
 /// Current state of a procedure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,15 +69,6 @@ impl DurationMinutes {
     }
 }
 
-/// Commands of a procedure.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Adds the procedure to the catalog.
-    Create(Box<Procedure>),
-    /// Changes the given members.
-    Update(Box<Changes>),
-}
-
 /// Members to change. An omitted member is unchanged; `null` removes an optional member. Code and modality are
 /// immutable.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -113,111 +99,30 @@ pub struct Changes {
     pub is_active: Option<bool>,
 }
 
-domain_events! {
-    /// Events of a procedure.
-    pub enum Event {
-        /// The procedure was added to the catalog.
-        Created(Created) = "ImagingProcedure.Created" v 1,
-        /// Members of the procedure changed.
-        Updated(Updated) = "ImagingProcedure.Updated" v 2,
-    }
-}
+impl CatalogEntry for Procedure {
+    const NAMES: EntryNames = EntryNames {
+        stream_type: "ImagingProcedure",
+        created: "ImagingProcedure.Created",
+        updated: "ImagingProcedure.Updated",
+        id: "procedure_id",
+        already_exists: "a procedure with this code already exists",
+        not_found: "procedure not found",
+    };
 
-/// `ImagingProcedure.Created`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Created {
-    /// Procedure id.
-    pub procedure_id: ProcedureId,
-    /// The complete procedure.
-    #[serde(flatten)]
-    pub procedure: Procedure,
-}
+    type Id = ProcedureId;
+    type Recorded = Self;
+    type Changes = Changes;
+    type Update = Changes;
+    type Invalid = Infallible;
 
-/// `ImagingProcedure.Updated`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Updated {
-    /// Procedure id.
-    pub procedure_id: ProcedureId,
-    /// Changed members.
-    #[serde(flatten)]
-    pub changes: Changes,
-}
-
-event_data_without_phi!(Created, Updated);
-
-/// Reasons why a command of a procedure is rejected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The code already exists.
-    #[error("a procedure with this code already exists")]
-    AlreadyExists,
-    /// The procedure does not exist.
-    #[error("procedure not found")]
-    NotFound,
-}
-
-impl Aggregate for Procedure {
-    const STREAM_TYPE: &'static str = "ImagingProcedure";
-
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-
-    fn decide(
-        state: Option<&Self>,
-        command: Command,
-        context: &Context,
-    ) -> Result<Vec<Event>, Error> {
-        match (state, command) {
-            (None, Command::Create(procedure)) => Ok(vec![create(*procedure, context)]),
-            (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
-            (Some(procedure), Command::Update(changes)) => Ok(update(procedure, *changes, context)),
-            (None, Command::Update(_)) => Err(Error::NotFound),
-        }
+    fn id(&self, tenant: TenantId) -> ProcedureId {
+        ProcedureId::derive(tenant, &self.code)
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
-        match (state, event) {
-            (None, Event::Created(created)) => Ok(created.procedure),
-            (Some(procedure), Event::Updated(updated)) => Ok(procedure.apply(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
-                event: "ImagingProcedure.Created",
-            }),
-            (None, Event::Updated(_)) => Err(UnexpectedEvent {
-                event: "ImagingProcedure.Updated",
-            }),
-        }
+    fn merge(&self, changes: Changes) -> Result<Changes, Infallible> {
+        Ok(changes)
     }
 
-    fn phi(&self) -> Option<Phi<Members>> {
-        None
-    }
-
-    fn patient_id(&self) -> Option<PatientId> {
-        None
-    }
-}
-
-fn create(procedure: Procedure, context: &Context) -> Event {
-    let procedure_id = ProcedureId::derive(context.tenant_id, &procedure.code);
-    Event::Created(Created {
-        procedure_id,
-        procedure,
-    })
-}
-
-fn update(procedure: &Procedure, changes: Changes, context: &Context) -> Vec<Event> {
-    if procedure.clone().apply(changes.clone()) == *procedure {
-        return Vec::new();
-    }
-    let procedure_id = ProcedureId::derive(context.tenant_id, &procedure.code);
-    vec![Event::Updated(Updated {
-        procedure_id,
-        changes,
-    })]
-}
-
-impl Procedure {
     fn apply(self, changes: Changes) -> Self {
         Self {
             code: self.code,
@@ -242,6 +147,7 @@ impl Procedure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::tests::{assert_is_entry, created, updated};
     use crate::given_when_then::{context, given};
 
     fn ct_head() -> Procedure {
@@ -261,42 +167,16 @@ mod tests {
         }
     }
 
-    fn created() -> Event {
-        create(ct_head(), &context())
-    }
-
-    fn retired() -> Box<Changes> {
-        Box::new(Changes {
+    fn retired() -> Changes {
+        Changes {
             is_active: Some(false),
             ..Changes::default()
-        })
+        }
     }
 
     #[test]
-    fn is_created_once() {
-        given::<Procedure>([])
-            .when(Command::Create(Box::new(ct_head())))
-            .then([created()]);
-        given::<Procedure>([created()])
-            .when(Command::Create(Box::new(ct_head())))
-            .refused(Error::AlreadyExists);
-    }
-
-    #[test]
-    fn is_updated_where_it_exists_and_something_changes() {
-        let updated = Event::Updated(Updated {
-            procedure_id: ProcedureId::derive(context().tenant_id, &ct_head().code),
-            changes: *retired(),
-        });
-        given::<Procedure>([])
-            .when(Command::Update(retired()))
-            .refused(Error::NotFound);
-        given::<Procedure>([created()])
-            .when(Command::Update(retired()))
-            .then([updated.clone()]);
-        given::<Procedure>([created(), updated])
-            .when(Command::Update(retired()))
-            .then([]);
+    fn is_an_entry_of_the_catalog() {
+        assert_is_entry(&ct_head(), &retired(), retired());
     }
 
     #[test]
@@ -311,22 +191,13 @@ mod tests {
     fn an_optional_member_is_taken_away_by_null_and_left_by_silence() {
         let general: Changes = serde_json::from_str(r#"{"body_part": null}"#).unwrap();
         assert_eq!(general.body_part, Change::Clear);
-        let update = || Command::Update(Box::new(general.clone()));
-        let updated = Event::Updated(Updated {
-            procedure_id: ProcedureId::derive(context().tenant_id, &ct_head().code),
-            changes: general.clone(),
-        });
-        given::<Procedure>([created()])
-            .when(update())
-            .then([updated.clone()]);
-        let procedure = given::<Procedure>([created(), updated.clone()]).state();
+        assert_is_entry(&ct_head(), &general, general.clone());
+        let procedure =
+            given::<Procedure>([created(&ct_head()), updated(&ct_head(), general)]).state();
         assert_eq!(procedure.body_part, None);
         assert_eq!(
             procedure.default_duration_minutes,
             ct_head().default_duration_minutes
         );
-        given::<Procedure>([created(), updated])
-            .when(update())
-            .then([]);
     }
 }

@@ -1,21 +1,16 @@
 //! `RadiologyReadingProfile`: the modalities, body parts and locations of a radiologist, and the case limit. The id is
 //! derived from the practitioner id, so each practitioner has at most one profile.
-//!
-//! ```text
-//! (none) --Create--> active <--Update--> inactive
-//! ```
+
+use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::body_part::BodyPart;
+use crate::catalog::{CatalogEntry, EntryNames};
 use crate::change::Change;
 use crate::codes::ModalityCode;
-use crate::ids::{PatientId, PractitionerId, ReadingProfileId};
-use crate::json::Members;
-use crate::phi::Phi;
+use crate::ids::{PractitionerId, ReadingProfileId, TenantId};
 use crate::text::Text;
-use crate::{domain_events, event_data_without_phi};
 
 /// Current state of a reading profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,15 +67,6 @@ impl Default for CaseLimit {
     }
 }
 
-/// Commands of a reading profile.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Adds the profile to the catalog.
-    Create(Box<ReadingProfile>),
-    /// Changes the given members.
-    Update(Box<Changes>),
-}
-
 /// Members to change. An omitted member is unchanged; `null` removes an optional member. The practitioner is immutable.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
@@ -101,47 +87,9 @@ pub struct Changes {
     pub is_active: Option<bool>,
 }
 
-domain_events! {
-    /// Events of a reading profile.
-    pub enum Event {
-        /// The profile was added to the catalog.
-        Created(Created) = "RadiologyReadingProfile.Created" v 1,
-        /// Members of the profile changed.
-        Updated(Updated) = "RadiologyReadingProfile.Updated" v 2,
-    }
-}
-
-/// `RadiologyReadingProfile.Created`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Created {
-    /// Reading profile id.
-    pub reading_profile_id: ReadingProfileId,
-    /// The complete profile.
-    #[serde(flatten)]
-    pub profile: ReadingProfile,
-}
-
-/// `RadiologyReadingProfile.Updated`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Updated {
-    /// Reading profile id.
-    pub reading_profile_id: ReadingProfileId,
-    /// Changed members.
-    #[serde(flatten)]
-    pub changes: Changes,
-}
-
-event_data_without_phi!(Created, Updated);
-
-/// Reasons why a reading profile rejects a command or a claim.
+/// Reasons why a reading profile does not allow a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The practitioner already has a profile.
-    #[error("practitioner already has a reading profile")]
-    AlreadyExists,
-    /// The profile does not exist.
-    #[error("reading profile not found")]
-    NotFound,
+pub enum Restriction {
     /// The profile is inactive: no case may be claimed.
     #[error("reading profile is inactive")]
     NotActive,
@@ -153,91 +101,28 @@ pub enum Error {
     BodyPartNotAllowed,
 }
 
-impl Aggregate for ReadingProfile {
-    const STREAM_TYPE: &'static str = "RadiologyReadingProfile";
+impl CatalogEntry for ReadingProfile {
+    const NAMES: EntryNames = EntryNames {
+        stream_type: "RadiologyReadingProfile",
+        created: "RadiologyReadingProfile.Created",
+        updated: "RadiologyReadingProfile.Updated",
+        id: "reading_profile_id",
+        already_exists: "practitioner already has a reading profile",
+        not_found: "reading profile not found",
+    };
 
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
+    type Id = ReadingProfileId;
+    type Recorded = Self;
+    type Changes = Changes;
+    type Update = Changes;
+    type Invalid = Infallible;
 
-    fn decide(
-        state: Option<&Self>,
-        command: Command,
-        context: &Context,
-    ) -> Result<Vec<Event>, Error> {
-        match (state, command) {
-            (None, Command::Create(profile)) => Ok(vec![create(*profile, context)]),
-            (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
-            (Some(profile), Command::Update(changes)) => Ok(update(profile, *changes, context)),
-            (None, Command::Update(_)) => Err(Error::NotFound),
-        }
+    fn id(&self, tenant: TenantId) -> ReadingProfileId {
+        ReadingProfileId::derive(tenant, self.practitioner_id)
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
-        match (state, event) {
-            (None, Event::Created(created)) => Ok(created.profile),
-            (Some(profile), Event::Updated(updated)) => Ok(profile.apply(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
-                event: "RadiologyReadingProfile.Created",
-            }),
-            (None, Event::Updated(_)) => Err(UnexpectedEvent {
-                event: "RadiologyReadingProfile.Updated",
-            }),
-        }
-    }
-
-    fn phi(&self) -> Option<Phi<Members>> {
-        None
-    }
-
-    fn patient_id(&self) -> Option<PatientId> {
-        None
-    }
-}
-
-fn create(profile: ReadingProfile, context: &Context) -> Event {
-    Event::Created(Created {
-        reading_profile_id: ReadingProfileId::derive(context.tenant_id, profile.practitioner_id),
-        profile,
-    })
-}
-
-fn update(profile: &ReadingProfile, changes: Changes, context: &Context) -> Vec<Event> {
-    if profile.clone().apply(changes.clone()) == *profile {
-        return Vec::new();
-    }
-    vec![Event::Updated(Updated {
-        reading_profile_id: ReadingProfileId::derive(context.tenant_id, profile.practitioner_id),
-        changes,
-    })]
-}
-
-impl ReadingProfile {
-    /// Checks whether a case with this modality and body part may be claimed; an absent body part is allowed.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`] with the restriction that the case violates.
-    pub fn allows(
-        &self,
-        modality: &ModalityCode,
-        body_part: Option<&BodyPart>,
-    ) -> Result<(), Error> {
-        if !self.is_active {
-            return Err(Error::NotActive);
-        }
-        let modalities = self.allowed_modalities.as_ref();
-        if modalities.is_some_and(|allowed| !allowed.contains(modality)) {
-            return Err(Error::ModalityNotAllowed);
-        }
-        let (Some(allowed), Some(body_part)) = (&self.allowed_body_parts, body_part) else {
-            return Ok(());
-        };
-        if allowed.iter().any(|own| own.matches(body_part)) {
-            Ok(())
-        } else {
-            Err(Error::BodyPartNotAllowed)
-        }
+    fn merge(&self, changes: Changes) -> Result<Changes, Infallible> {
+        Ok(changes)
     }
 
     fn apply(self, changes: Changes) -> Self {
@@ -254,10 +139,40 @@ impl ReadingProfile {
     }
 }
 
+impl ReadingProfile {
+    /// Checks whether a case with this modality and body part may be claimed; an absent body part is allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`Restriction`] that the case violates.
+    pub fn allows(
+        &self,
+        modality: &ModalityCode,
+        body_part: Option<&BodyPart>,
+    ) -> Result<(), Restriction> {
+        if !self.is_active {
+            return Err(Restriction::NotActive);
+        }
+        let modalities = self.allowed_modalities.as_ref();
+        if modalities.is_some_and(|allowed| !allowed.contains(modality)) {
+            return Err(Restriction::ModalityNotAllowed);
+        }
+        let (Some(allowed), Some(body_part)) = (&self.allowed_body_parts, body_part) else {
+            return Ok(());
+        };
+        if allowed.iter().any(|own| own.matches(body_part)) {
+            Ok(())
+        } else {
+            Err(Restriction::BodyPartNotAllowed)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::given_when_then::{context, given};
+    use crate::catalog::tests::{assert_is_entry, created, updated};
+    use crate::given_when_then::given;
     use uuid::Uuid;
 
     fn part(text: &str) -> BodyPart {
@@ -279,20 +194,6 @@ mod tests {
         }
     }
 
-    fn created() -> Event {
-        create(of_heads(), &context())
-    }
-
-    fn updated(changes: Changes) -> Event {
-        Event::Updated(Updated {
-            reading_profile_id: ReadingProfileId::derive(
-                context().tenant_id,
-                of_heads().practitioner_id,
-            ),
-            changes,
-        })
-    }
-
     fn retired() -> Changes {
         Changes {
             is_active: Some(false),
@@ -301,26 +202,8 @@ mod tests {
     }
 
     #[test]
-    fn is_created_once_a_practitioner() {
-        given::<ReadingProfile>([])
-            .when(Command::Create(Box::new(of_heads())))
-            .then([created()]);
-        given::<ReadingProfile>([created()])
-            .when(Command::Create(Box::new(of_heads())))
-            .refused(Error::AlreadyExists);
-    }
-
-    #[test]
-    fn is_updated_where_it_exists_and_something_changes() {
-        given::<ReadingProfile>([])
-            .when(Command::Update(Box::new(retired())))
-            .refused(Error::NotFound);
-        given::<ReadingProfile>([created()])
-            .when(Command::Update(Box::new(retired())))
-            .then([updated(retired())]);
-        given::<ReadingProfile>([created(), updated(retired())])
-            .when(Command::Update(Box::new(retired())))
-            .then([]);
+    fn is_an_entry_of_the_catalog() {
+        assert_is_entry(&of_heads(), &retired(), retired());
     }
 
     #[test]
@@ -329,7 +212,8 @@ mod tests {
         assert_eq!(silent, Changes::default());
         let lifted: Changes = serde_json::from_str(r#"{"allowed_modalities": null}"#).unwrap();
         assert_eq!(lifted.allowed_modalities, Change::Clear);
-        let profile = given::<ReadingProfile>([created(), updated(lifted)]).state();
+        let profile =
+            given::<ReadingProfile>([created(&of_heads()), updated(&of_heads(), lifted)]).state();
         assert_eq!(profile.allowed_modalities, None);
         assert_eq!(profile.allowed_body_parts, of_heads().allowed_body_parts);
     }
@@ -344,11 +228,11 @@ mod tests {
         assert_eq!(profile.allows(&ct(), None), Ok(()));
         assert_eq!(
             profile.allows(&ct(), Some(&chest)),
-            Err(Error::BodyPartNotAllowed)
+            Err(Restriction::BodyPartNotAllowed)
         );
         assert_eq!(
             profile.allows(&mr, Some(&head)),
-            Err(Error::ModalityNotAllowed)
+            Err(Restriction::ModalityNotAllowed)
         );
     }
 
@@ -364,7 +248,7 @@ mod tests {
             ..free.clone()
         };
         assert_eq!(free.allows(&ct(), Some(&part("CHEST"))), Ok(()));
-        assert_eq!(retired.allows(&ct(), None), Err(Error::NotActive));
+        assert_eq!(retired.allows(&ct(), None), Err(Restriction::NotActive));
     }
 
     #[test]

@@ -1,9 +1,5 @@
 //! `RadiologyReportTemplate`: default text and structured data schema for reports. The id is derived from the code, so
 //! a code is unique. A template has no patient data.
-//!
-//! ```text
-//! (none) --Create--> active <--Update--> inactive
-//! ```
 
 mod default_text;
 mod schema;
@@ -13,15 +9,14 @@ use serde::{Deserialize, Serialize};
 pub use default_text::{DefaultText, DefaultTextError, DefaultTextPatch};
 pub use schema::{Schema, SchemaPatch};
 
-use crate::aggregate::{Aggregate, Context, UnexpectedEvent};
 use crate::body_part::BodyPart;
+use crate::catalog::{CatalogEntry, EntryNames};
 use crate::change::Change;
 use crate::codes::{ModalityCode, TemplateCode};
-use crate::ids::{PatientId, TemplateId};
-use crate::json::{JsonLimitError, Members};
-use crate::phi::Phi;
+use crate::ids::{TemplateId, TenantId};
+use crate::json::JsonLimitError;
 use crate::text::Text;
-use crate::{domain_events, event_data_without_phi, wire_enum};
+use crate::wire_enum;
 
 /// State of a report template.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,15 +72,6 @@ impl TemplateType {
     }
 }
 
-/// Commands of a template.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Adds the template to the catalog.
-    Create(Box<ReportTemplate>),
-    /// Changes the given members.
-    Update(Box<Update>),
-}
-
 /// Requested changes: object members are merge patches.
 pub type Update = Changes<SchemaPatch, DefaultTextPatch>;
 
@@ -119,47 +105,9 @@ pub struct Changes<S = Schema, D = DefaultText> {
     pub is_active: Option<bool>,
 }
 
-domain_events! {
-    /// Events of a template.
-    pub enum Event {
-        /// Added to the catalog.
-        Created(Box<Created>) = "RadiologyReportTemplate.Created" v 1,
-        /// Members changed.
-        Updated(Box<Updated>) = "RadiologyReportTemplate.Updated" v 2,
-    }
-}
-
-/// `RadiologyReportTemplate.Created`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Created {
-    /// Template id.
-    pub template_id: TemplateId,
-    /// Complete template.
-    #[serde(flatten)]
-    pub template: ReportTemplate,
-}
-
-/// `RadiologyReportTemplate.Updated`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Updated {
-    /// Template id.
-    pub template_id: TemplateId,
-    /// Changed members.
-    #[serde(flatten)]
-    pub changes: Changes,
-}
-
-event_data_without_phi!(Created, Updated);
-
-/// Domain errors of a template.
+/// Reasons why a template is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The code is in use.
-    #[error("a template with this code already exists")]
-    AlreadyExists,
-    /// The template does not exist.
-    #[error("template not found")]
-    NotFound,
+pub enum Invalid {
     /// Structured or hybrid template without a schema.
     #[error("structured and hybrid templates require a schema")]
     SchemaMissing,
@@ -171,82 +119,59 @@ pub enum Error {
     DefaultText(DefaultTextError),
 }
 
-impl Aggregate for ReportTemplate {
-    const STREAM_TYPE: &'static str = "RadiologyReportTemplate";
+impl CatalogEntry for ReportTemplate {
+    const NAMES: EntryNames = EntryNames {
+        stream_type: "RadiologyReportTemplate",
+        created: "RadiologyReportTemplate.Created",
+        updated: "RadiologyReportTemplate.Updated",
+        id: "template_id",
+        already_exists: "a template with this code already exists",
+        not_found: "template not found",
+    };
 
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
+    type Id = TemplateId;
+    type Recorded = Self;
+    type Changes = Changes;
+    type Update = Update;
+    type Invalid = Invalid;
 
-    fn decide(
-        state: Option<&Self>,
-        command: Command,
-        context: &Context,
-    ) -> Result<Vec<Event>, Error> {
-        match (state, command) {
-            (None, Command::Create(template)) => create(*template, context),
-            (Some(_), Command::Create(_)) => Err(Error::AlreadyExists),
-            (Some(template), Command::Update(asked)) => update(template, *asked, context),
-            (None, Command::Update(_)) => Err(Error::NotFound),
+    fn id(&self, tenant: TenantId) -> TemplateId {
+        TemplateId::derive(tenant, &self.code)
+    }
+
+    fn merge(&self, update: Update) -> Result<Changes, Invalid> {
+        update.laid_over(self)
+    }
+
+    fn apply(self, changes: Changes) -> Self {
+        Self {
+            code: self.code,
+            name: changes.name.unwrap_or(self.name),
+            modality_code: changes.modality_code.apply(self.modality_code),
+            body_part: changes.body_part.apply(self.body_part),
+            description: changes.description.apply(self.description),
+            template_type: changes.template_type.unwrap_or(self.template_type),
+            schema: changes.schema.apply(self.schema),
+            default_text: changes.default_text.apply(self.default_text),
+            is_active: changes.is_active.unwrap_or(self.is_active),
         }
     }
 
-    fn evolve(state: Option<Self>, event: Event) -> Result<Self, UnexpectedEvent> {
-        match (state, event) {
-            (None, Event::Created(created)) => Ok(created.template),
-            (Some(template), Event::Updated(updated)) => Ok(template.apply(updated.changes)),
-            (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
-                event: "RadiologyReportTemplate.Created",
-            }),
-            (None, Event::Updated(_)) => Err(UnexpectedEvent {
-                event: "RadiologyReportTemplate.Updated",
-            }),
+    fn validate(&self) -> Result<(), Invalid> {
+        if self.template_type.is_structured() && self.schema.is_none() {
+            return Err(Invalid::SchemaMissing);
         }
-    }
-
-    fn phi(&self) -> Option<Phi<Members>> {
-        None
+        Ok(())
     }
 
     fn unshown_bytes(&self) -> usize {
         self.schema.as_ref().map_or(0, Schema::memory)
     }
-
-    fn patient_id(&self) -> Option<PatientId> {
-        None
-    }
-}
-
-fn create(template: ReportTemplate, context: &Context) -> Result<Vec<Event>, Error> {
-    template.validate()?;
-    let template_id = TemplateId::derive(context.tenant_id, &template.code);
-    Ok(vec![Event::Created(Box::new(Created {
-        template_id,
-        template,
-    }))])
-}
-
-fn update(
-    template: &ReportTemplate,
-    asked: Update,
-    context: &Context,
-) -> Result<Vec<Event>, Error> {
-    let changes = asked.laid_over(template)?;
-    let after = template.clone().apply(changes.clone());
-    after.validate()?;
-    if after == *template {
-        return Ok(Vec::new());
-    }
-    let template_id = TemplateId::derive(context.tenant_id, &template.code);
-    Ok(vec![Event::Updated(Box::new(Updated {
-        template_id,
-        changes,
-    }))])
 }
 
 impl Update {
     /// Returns the changes with merge patches replaced by the merged values.
-    fn laid_over(self, template: &ReportTemplate) -> Result<Changes, Error> {
+    fn laid_over(self, template: &ReportTemplate) -> Result<Changes, Invalid> {
         let schema = template.schema.as_ref();
         let schema = self.schema.try_map(|patch| patch.laid_over(schema));
         let default_text = template.default_text.as_ref();
@@ -259,8 +184,8 @@ impl Update {
             body_part: self.body_part,
             description: self.description,
             template_type: self.template_type,
-            schema: schema.map_err(Error::Schema)?,
-            default_text: default_text.map_err(Error::DefaultText)?,
+            schema: schema.map_err(Invalid::Schema)?,
+            default_text: default_text.map_err(Invalid::DefaultText)?,
             is_active: self.is_active,
         })
     }
@@ -283,13 +208,6 @@ impl<S, D> Default for Changes<S, D> {
 }
 
 impl ReportTemplate {
-    fn validate(&self) -> Result<(), Error> {
-        if self.template_type.is_structured() && self.schema.is_none() {
-            return Err(Error::SchemaMissing);
-        }
-        Ok(())
-    }
-
     /// Returns whether the template applies to a study with this modality and body part. A missing value on either side
     /// matches any; case is ignored.
     pub fn applies_to(
@@ -313,20 +231,6 @@ impl ReportTemplate {
         self.schema
             .as_ref()
             .filter(|_| self.template_type.is_structured())
-    }
-
-    fn apply(self, changes: Changes) -> Self {
-        Self {
-            code: self.code,
-            name: changes.name.unwrap_or(self.name),
-            modality_code: changes.modality_code.apply(self.modality_code),
-            body_part: changes.body_part.apply(self.body_part),
-            description: changes.description.apply(self.description),
-            template_type: changes.template_type.unwrap_or(self.template_type),
-            schema: changes.schema.apply(self.schema),
-            default_text: changes.default_text.apply(self.default_text),
-            is_active: changes.is_active.unwrap_or(self.is_active),
-        }
     }
 }
 

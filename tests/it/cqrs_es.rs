@@ -6,9 +6,10 @@ use std::sync::Arc;
 use anyhow::Result;
 use cqrs_es::CqrsFramework;
 use cqrs_es::test::TestFramework;
+use roentgen_domain::catalog::{CatalogEntry as _, Command, Created, Error, Event};
 use roentgen_domain::codes::ModalityCode;
 use roentgen_domain::ids::{ModalityId, TenantId};
-use roentgen_domain::modality::{Changes, Command, Created, Error, Event, Modality};
+use roentgen_domain::modality::{Changes, Modality};
 use roentgen_domain::text::Text;
 use roentgen_domain::{Actor, Context};
 use roentgen_store::clock;
@@ -45,12 +46,9 @@ fn ct() -> Modality {
     }
 }
 
-fn created() -> CqrsEsEvent<Event> {
-    let modality_id = ModalityId::derive(tenant(), &ct().code);
-    CqrsEsEvent(Event::Created(Created {
-        modality_id,
-        modality: ct(),
-    }))
+fn created() -> CqrsEsEvent<Event<Modality>> {
+    let id = ct().id(tenant());
+    CqrsEsEvent(Event::Created(Box::new(Created { id, entry: ct() })))
 }
 
 #[test]
@@ -58,13 +56,16 @@ fn its_test_framework_runs_on_our_aggregates() {
     type Given = TestFramework<CqrsEsAggregate<Modality>>;
     Given::with(services())
         .given_no_previous_events()
-        .when(Command::Create(ct()))
+        .when(Command::Create(Box::new(ct())))
         .then_expect_events(vec![created()]);
     let refused = Given::with(services())
         .given(vec![created()])
-        .when(Command::Create(ct()))
+        .when(Command::Create(Box::new(ct())))
         .inspect_result();
-    assert_eq!(refused.map(|_| ()), Err(Error::AlreadyExists));
+    assert_eq!(
+        refused.map(|_| ()),
+        Err(Error::AlreadyExists(Modality::NAMES.already_exists))
+    );
 }
 
 on_both_engines!(cqrs_framework_runs_on_roentgen_log);
@@ -82,21 +83,21 @@ async fn cqrs_framework_runs_on_roentgen_log(engine: EngineKind) -> Result<()> {
     let framework = CqrsFramework::new(log, Vec::new(), services());
     let id = ModalityId::derive(tenant(), &ct().code);
     framework
-        .execute(&id.to_string(), Command::Create(ct()))
+        .execute(&id.to_string(), Command::Create(Box::new(ct())))
         .await?;
     let retired = Changes {
         is_active: Some(false),
         ..Changes::default()
     };
     framework
-        .execute(&id.to_string(), Command::Update(retired))
+        .execute(&id.to_string(), Command::Update(Box::new(retired)))
         .await?;
     let again = framework
-        .execute(&id.to_string(), Command::Create(ct()))
+        .execute(&id.to_string(), Command::Create(Box::new(ct())))
         .await;
     assert!(matches!(
         again,
-        Err(cqrs_es::AggregateError::UserError(Error::AlreadyExists))
+        Err(cqrs_es::AggregateError::UserError(Error::AlreadyExists(_)))
     ));
 
     let loaded = loader::load::<Modality>(

@@ -4,10 +4,7 @@ mod ai;
 mod reports;
 
 use roentgen_commands::{CommandError, DomainError, Reference};
-use roentgen_domain::{
-    caseload, modality, order, pacs_endpoint, procedure, reading_profile, study, study_access,
-    worklist_item,
-};
+use roentgen_domain::{caseload, order, study, study_access, worklist_item};
 use roentgen_store::StoreError;
 use roentgen_store::error::{EngineError, KeyError, Unavailable, error_chain};
 
@@ -60,18 +57,12 @@ impl From<CommandError> for Problem {
 fn domain_error(refusal: DomainError) -> Problem {
     let said = refusal.to_string();
     match refusal {
-        DomainError::Modality(modality::Error::AlreadyExists)
-        | DomainError::Procedure(procedure::Error::AlreadyExists)
-        | DomainError::Order(order::Error::AlreadyExists) => {
+        DomainError::EntryExists(_) | DomainError::Order(order::Error::AlreadyExists) => {
             Problem::new(ProblemCode::AlreadyExists, said)
         }
-        DomainError::Modality(modality::Error::NotFound)
-        | DomainError::Procedure(procedure::Error::NotFound)
-        | DomainError::Order(order::Error::NotFound) => Problem::not_found(),
-        DomainError::PacsEndpoint(pacs_endpoint::Error::AlreadyExists) => {
-            Problem::new(ProblemCode::AlreadyExists, said)
+        DomainError::EntryNotFound(_) | DomainError::Order(order::Error::NotFound) => {
+            Problem::not_found()
         }
-        DomainError::PacsEndpoint(pacs_endpoint::Error::NotFound) => Problem::not_found(),
         DomainError::Study(error) => study(error),
         DomainError::StudyAccess(study_access::Error::UnknownToken) => {
             Problem::new(ProblemCode::Unauthenticated, said)
@@ -100,22 +91,10 @@ fn domain_error(refusal: DomainError) -> Problem {
         DomainError::AiTask(error) => ai::task(error),
         DomainError::ReportTemplate(error) => reports::template(error),
         DomainError::Report(error) => reports::report(error),
-        DomainError::ReadingProfile(error) => reading_profile(error),
+        DomainError::Restriction(_) => Problem::new(ProblemCode::NotPrivileged, said),
         DomainError::WorklistItem(error) => worklist_item(error),
         DomainError::Caseload(caseload::Error::LimitReached { .. }) => {
             Problem::new(ProblemCode::CaseLimitReached, said)
-        }
-    }
-}
-
-fn reading_profile(error: reading_profile::Error) -> Problem {
-    use reading_profile::Error;
-    let said = error.to_string();
-    match error {
-        Error::AlreadyExists => Problem::new(ProblemCode::AlreadyExists, said),
-        Error::NotFound => Problem::not_found(),
-        Error::NotActive | Error::ModalityNotAllowed | Error::BodyPartNotAllowed => {
-            Problem::new(ProblemCode::NotPrivileged, said)
         }
     }
 }

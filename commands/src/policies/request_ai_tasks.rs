@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use roentgen_domain::ai_model::{self, AiModel, TaskType};
+use roentgen_domain::ai_model::{AiModel, TaskType};
 use roentgen_domain::ai_task::{AiTask, Command, NewTask, task_id};
+use roentgen_domain::catalog::{CatalogEntry as _, Event};
 use roentgen_domain::ids::{AiModelId, AiTaskId, StreamId, StudyId, TenantId};
 use roentgen_domain::study::{self, Study};
 use roentgen_domain::{Aggregate as _, Versioned};
@@ -69,13 +70,10 @@ impl Policy for RequestAiTasks {
 }
 
 /// Updates the stored models with an event. Attributes that only the model's worker needs are left out.
-fn learn(models: &mut Models, event: ai_model::Event) -> Result<(), EventReadError> {
+fn learn(models: &mut Models, event: Event<AiModel>) -> Result<(), EventReadError> {
     let (id, before) = match &event {
-        ai_model::Event::Created(created) => (created.ai_model_id, None),
-        ai_model::Event::Updated(updated) => (
-            updated.ai_model_id,
-            models.get(&updated.ai_model_id).cloned(),
-        ),
+        Event::Created(created) => (created.id, None),
+        Event::Updated(updated) => (updated.id, models.get(&updated.id).cloned()),
     };
     let model = AiModel::evolve(before, event)?;
     let others = models.iter().filter(|(other, _)| **other != id);
@@ -146,7 +144,7 @@ impl UseCase for CreateAiTask {
         let study = work.read::<Study>(self.study_id).await?;
         let study = study.ok_or_else(|| DomainError::from(study::Error::NotFound))?;
         let model = work.read::<AiModel>(self.model_id).await?;
-        let model = model.ok_or_else(|| DomainError::from(ai_model::Error::NotFound))?;
+        let model = model.ok_or(DomainError::EntryNotFound(AiModel::NAMES.not_found))?;
         let new = NewTask {
             imaging_study_id: self.study_id,
             patient_id: study.state.patient_id,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::Error;
+use super::Invalid;
 use crate::auth_kind::AuthKind;
 use crate::change::Change;
 use crate::ids::SecretId;
@@ -51,11 +51,11 @@ impl EndpointPatch {
     /// Merges the patch into the model's endpoint, if any.
     ///
     /// # Errors
-    /// [`Error::UrlMissing`] if neither the patch nor the endpoint has a URL.
-    pub fn laid_over(self, before: Option<&EndpointConfig>) -> Result<EndpointConfig, Error> {
+    /// [`Invalid::UrlMissing`] if neither the patch nor the endpoint has a URL.
+    pub fn laid_over(self, before: Option<&EndpointConfig>) -> Result<EndpointConfig, Invalid> {
         let url = self.url.or_else(|| before.map(|known| known.url.clone()));
         Ok(EndpointConfig {
-            url: url.ok_or(Error::UrlMissing)?,
+            url: url.ok_or(Invalid::UrlMissing)?,
             auth: self.auth.apply(before.and_then(|known| known.auth)),
             timeout_ms: self
                 .timeout_ms

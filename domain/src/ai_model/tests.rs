@@ -1,6 +1,8 @@
 use super::*;
 use crate::auth_kind::AuthKind;
-use crate::given_when_then::{context, given};
+use crate::catalog::Error;
+use crate::catalog::tests::{assert_is_entry, created, update, updated};
+use crate::given_when_then::given;
 use crate::url::HttpUrl;
 
 fn text(text: &str) -> Text {
@@ -26,41 +28,16 @@ fn head_triage() -> AiModel {
     }
 }
 
-fn created() -> Event {
-    create(head_triage(), &context())
-}
-
-fn retired<C, E>() -> Box<Changes<C, E>> {
-    Box::new(Changes {
+fn retired<C, E>() -> Changes<C, E> {
+    Changes {
         is_active: Some(false),
         ..Changes::default()
-    })
+    }
 }
 
 #[test]
-fn is_created_once() {
-    let create = || Command::Create(Box::new(head_triage()));
-    given::<AiModel>([]).when(create()).then([created()]);
-    given::<AiModel>([created()])
-        .when(create())
-        .refused(Error::AlreadyExists);
-}
-
-#[test]
-fn is_updated_where_it_exists_and_something_changes() {
-    let updated = Event::Updated(Updated {
-        ai_model_id: AiModelId::derive(context().tenant_id, &head_triage().code),
-        changes: *retired(),
-    });
-    given::<AiModel>([])
-        .when(Command::Update(retired()))
-        .refused(Error::NotFound);
-    given::<AiModel>([created()])
-        .when(Command::Update(retired()))
-        .then([updated.clone()]);
-    given::<AiModel>([created(), updated])
-        .when(Command::Update(retired()))
-        .then([]);
+fn is_an_entry_of_the_catalog() {
+    assert_is_entry(&head_triage(), &retired(), retired());
 }
 
 /// The state and the event contain the secret id, which inference requests need; the resource does not show it.
@@ -80,7 +57,7 @@ fn where_the_secret_lies_is_no_part_of_the_resource() {
         endpoint_config: Some(config),
         ..head_triage()
     };
-    let state = given::<AiModel>([create(model.clone(), &context())]).state();
+    let state = given::<AiModel>([created(&model)]).state();
     assert_eq!(state, model);
     let shown = serde_json::to_value(&state).unwrap();
     let expected = serde_json::json!({ "url": "https://ai.example", "auth": { "kind": "bearer" } });
@@ -186,12 +163,9 @@ fn capabilities_and_the_endpoint_change_member_by_member() {
         }),
         ..Changes::default()
     };
-    given::<AiModel>([create(model, &context())])
-        .when(Command::Update(Box::new(asked)))
-        .then([Event::Updated(Updated {
-            ai_model_id: AiModelId::derive(context().tenant_id, &head_triage().code),
-            changes,
-        })]);
+    given::<AiModel>([created(&model)])
+        .when(update(asked))
+        .then([updated(&head_triage(), changes)]);
 }
 
 #[test]
@@ -200,7 +174,7 @@ fn an_endpoint_needs_a_url() {
         endpoint_config: Change::Set(EndpointPatch::default()),
         ..Update::default()
     };
-    given::<AiModel>([created()])
-        .when(Command::Update(Box::new(asked)))
-        .refused(Error::UrlMissing);
+    given::<AiModel>([created(&head_triage())])
+        .when(update(asked))
+        .refused(Error::Invalid(Invalid::UrlMissing));
 }

@@ -1,8 +1,10 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::catalog::tests::{assert_is_entry, create, created, update, updated};
+use crate::catalog::{Command, Error};
 use crate::codes::{InvalidSectionCode, SectionCode};
-use crate::given_when_then::{context, given};
+use crate::given_when_then::given;
 use crate::json::Json;
 use crate::text::{MAX_TEXT_BYTES, TextError};
 
@@ -28,47 +30,17 @@ fn default_text(value: &Value) -> Result<DefaultText, DefaultTextError> {
     DefaultText::parse(&Json::from_serializable(value).unwrap())
 }
 
-fn created(template: ReportTemplate) -> Event {
-    create(template, &context()).unwrap().remove(0)
-}
-
 fn change<S, D>(change: impl FnOnce(&mut Changes<S, D>)) -> Changes<S, D> {
     let mut changes = Changes::default();
     change(&mut changes);
     changes
 }
 
-fn updated(changes: Changes) -> Event {
-    Event::Updated(Box::new(Updated {
-        template_id: TemplateId::derive(context().tenant_id, &ct_head().code),
-        changes,
-    }))
-}
-
 #[test]
-fn is_created_once() {
-    let create = || Command::Create(Box::new(ct_head()));
-    given::<ReportTemplate>([])
-        .when(create())
-        .then([created(ct_head())]);
-    given::<ReportTemplate>([created(ct_head())])
-        .when(create())
-        .refused(Error::AlreadyExists);
-}
-
-#[test]
-fn is_updated_where_it_exists_and_something_changes() {
-    let retired = || change(|changes| changes.is_active = Some(false));
-    let update = || Command::Update(Box::new(change(|asked| asked.is_active = Some(false))));
-    given::<ReportTemplate>([])
-        .when(update())
-        .refused(Error::NotFound);
-    given::<ReportTemplate>([created(ct_head())])
-        .when(update())
-        .then([updated(retired())]);
-    given::<ReportTemplate>([created(ct_head()), updated(retired())])
-        .when(update())
-        .then([]);
+fn is_an_entry_of_the_catalog() {
+    let retired = change(|update| update.is_active = Some(false));
+    let recorded = change(|changes| changes.is_active = Some(false));
+    assert_is_entry(&ct_head(), &retired, recorded);
 }
 
 #[test]
@@ -79,19 +51,19 @@ fn structured_and_hybrid_ones_need_a_schema() {
             ..ct_head()
         };
         given::<ReportTemplate>([])
-            .when(Command::Create(Box::new(bare.clone())))
-            .refused(Error::SchemaMissing);
+            .when(create(&bare))
+            .refused(Error::Invalid(Invalid::SchemaMissing));
         let becomes = change(|changes| changes.template_type = Some(template_type));
-        given::<ReportTemplate>([created(ct_head())])
-            .when(Command::Update(Box::new(becomes)))
-            .refused(Error::SchemaMissing);
+        given::<ReportTemplate>([created(&ct_head())])
+            .when(update(becomes))
+            .refused(Error::Invalid(Invalid::SchemaMissing));
         let whole = ReportTemplate {
             schema: Some(schema()),
             ..bare
         };
         given::<ReportTemplate>([])
-            .when(Command::Create(Box::new(whole.clone())))
-            .then([created(whole)]);
+            .when(create(&whole))
+            .then([created(&whole)]);
     }
 }
 
@@ -176,14 +148,14 @@ fn schemas_are_bounded() {
     assert_eq!(refused, Err(JsonLimitError::TooLong(MAX_TEXT_BYTES)));
 }
 
-fn patch(schema: Option<&Value>, default_text: Option<&Value>) -> Command {
+fn patch(schema: Option<&Value>, default_text: Option<&Value>) -> Command<ReportTemplate> {
     let json = |value: &Value| Json::from_serializable(value).unwrap();
     let schema = schema.map(|value| SchemaPatch::parse(&json(value)).unwrap());
     let default_text = default_text.map(|value| DefaultTextPatch::parse(&json(value)).unwrap());
-    Command::Update(Box::new(change(|asked: &mut Update| {
+    update(change(|asked: &mut Update| {
         asked.schema = schema.into();
         asked.default_text = default_text.into();
-    })))
+    }))
 }
 
 fn with_words() -> ReportTemplate {
@@ -200,20 +172,26 @@ fn a_schema_and_words_by_section_change_member_by_member() {
     let words = json!({ "liver": null, "aorta": "wide", "spleen": " " });
     let whole =
         default_text(&json!({ "findings": "No bleed.", "aorta": "wide", "spleen": null })).unwrap();
-    given::<ReportTemplate>([created(with_words())])
+    given::<ReportTemplate>([created(&with_words())])
         .when(patch(None, Some(&words)))
-        .then([updated(change(|changes: &mut Changes| {
-            changes.default_text = Change::Set(whole);
-        }))]);
+        .then([updated(
+            &with_words(),
+            change(|changes: &mut Changes| {
+                changes.default_text = Change::Set(whole);
+            }),
+        )]);
     let narrowed = json!({ "required": ["a"], "title": null });
     let whole = json!({ "type": "object", "required": ["a"] });
     let whole = Schema::parse(&Json::from_serializable(&whole).unwrap()).unwrap();
-    given::<ReportTemplate>([created(with_words())])
+    given::<ReportTemplate>([created(&with_words())])
         .when(patch(Some(&narrowed), None))
-        .then([updated(change(|changes: &mut Changes| {
-            changes.schema = Change::Set(whole);
-        }))]);
-    given::<ReportTemplate>([created(with_words())])
+        .then([updated(
+            &with_words(),
+            change(|changes: &mut Changes| {
+                changes.schema = Change::Set(whole);
+            }),
+        )]);
+    given::<ReportTemplate>([created(&with_words())])
         .when(patch(Some(&json!({})), Some(&json!({}))))
         .then([]);
 }
@@ -225,14 +203,17 @@ fn words_by_section_take_the_place_of_findings() {
         ..ct_head()
     };
     let whole = default_text(&json!({ "aorta": "wide" })).unwrap();
-    given::<ReportTemplate>([created(before)])
+    given::<ReportTemplate>([created(&before)])
         .when(patch(
             None,
             Some(&json!({ "aorta": "wide", "liver": null })),
         ))
-        .then([updated(change(|changes: &mut Changes| {
-            changes.default_text = Change::Set(whole);
-        }))]);
+        .then([updated(
+            &with_words(),
+            change(|changes: &mut Changes| {
+                changes.default_text = Change::Set(whole);
+            }),
+        )]);
 }
 
 #[test]
@@ -243,9 +224,11 @@ fn what_a_change_leads_to_is_bounded() {
         schema: Schema::parse(&Json::from_serializable(&long).unwrap()).ok(),
         ..ct_head()
     };
-    given::<ReportTemplate>([created(before)])
+    given::<ReportTemplate>([created(&before)])
         .when(patch(Some(&more), None))
-        .refused(Error::Schema(JsonLimitError::TooLong(MAX_TEXT_BYTES)));
+        .refused(Error::Invalid(Invalid::Schema(JsonLimitError::TooLong(
+            MAX_TEXT_BYTES,
+        ))));
     let sections = |from: usize| {
         let names = (from..from + 40).map(|number| (format!("s{number}"), json!("x")));
         Value::Object(names.collect())
@@ -254,7 +237,9 @@ fn what_a_change_leads_to_is_bounded() {
         default_text: default_text(&sections(0)).ok(),
         ..ct_head()
     };
-    given::<ReportTemplate>([created(before)])
+    given::<ReportTemplate>([created(&before)])
         .when(patch(None, Some(&sections(40))))
-        .refused(Error::DefaultText(DefaultTextError::TooMany));
+        .refused(Error::Invalid(Invalid::DefaultText(
+            DefaultTextError::TooMany,
+        )));
 }

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use roentgen_api::problem::ProblemCode;
+use roentgen_commands::catalog::CreateEntry;
 use roentgen_commands::order::CreateOrder;
-use roentgen_commands::pacs_endpoint::CreatePacsEndpoint;
 use roentgen_commands::{CommandEnvelope, CommandError, CommandOutcome, Executor, UseCase};
 use roentgen_domain::Actor;
 use roentgen_domain::order::{CreatedPhi, Priority};
@@ -133,7 +133,7 @@ async fn no_order_takes_the_id_of_something_else(engine: EngineKind) -> Result<(
     let endpoint = json!({ "code": "CT1", "name": "n", "protocol": "DICOM", "completes_order": true,
         "is_active": true });
     let endpoint: PacsEndpoint = serde_json::from_value(endpoint)?;
-    beside.does(&CreatePacsEndpoint(endpoint)).await?;
+    beside.does(&CreateEntry(endpoint)).await?;
     let refused = beside.does(&beside.order("PACSEndpoint:CT1")?).await;
     assert!(
         matches!(refused, Err(CommandError::IdOfOtherType)),

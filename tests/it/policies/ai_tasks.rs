@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use roentgen_domain::ai_model::{AiModel, Changes, Command as OfModel, TaskType};
+use roentgen_domain::ai_model::{AiModel, Changes, TaskType};
 use roentgen_domain::ai_task::{AiTask, Command, NewOutput, NewTask, OutputType, Payload, task_id};
+use roentgen_domain::catalog;
 use roentgen_domain::codes::AiModelCode;
 use roentgen_domain::ids::{AiModelId, StudyId, WorklistItemId};
 use roentgen_domain::json::Json;
@@ -81,7 +82,7 @@ async fn so_many_models_of_a_tenant_are_asked_by_themselves(engine: EngineKind) 
             is_active: Some(is_active),
             ..Changes::default()
         };
-        let change = OfModel::Update(Box::new(changes));
+        let change = catalog::Command::Update(Box::new(changes));
         node.execute::<AiModel>(model, change).await
     };
     becomes(models[0], false).await?;
@@ -99,7 +100,7 @@ async fn a_model_out_of_use_is_not_asked(engine: EngineKind) -> Result<()> {
         is_active: Some(false),
         ..Changes::default()
     };
-    node.execute::<AiModel>(model, OfModel::Update(Box::new(out_of_use)))
+    node.execute::<AiModel>(model, catalog::Command::Update(Box::new(out_of_use)))
         .await?;
     node.synced(&TestStudy::new()).await?;
     node.wait_until_idle().await?;

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use roentgen_commands::worklist::ClaimItem;
 use roentgen_domain::Change;
-use roentgen_domain::ai_model::{self, AiModel};
+use roentgen_domain::ai_model::AiModel;
+use roentgen_domain::catalog;
 use roentgen_domain::codes::{AiModelCode, PacsEndpointCode};
 use roentgen_domain::dicom::{AccessionNumber, Uid};
 use roentgen_domain::ids::{
@@ -11,7 +12,7 @@ use roentgen_domain::ids::{
     WorklistItemId,
 };
 use roentgen_domain::order::{self, CreatedPhi, NewOrder, Order};
-use roentgen_domain::pacs_endpoint::{self, PacsEndpoint};
+use roentgen_domain::pacs_endpoint::PacsEndpoint;
 use roentgen_domain::phi::PhiText;
 use roentgen_domain::report::{
     self, AuthoredContent, ContentEdit, CriticalNotice, NewReport, Report,
@@ -111,7 +112,7 @@ impl TestNode {
             "code": code, "name": "Main archive", "protocol": "DICOMWEB",
             "completes_order": completes_order, "is_active": true,
         }))?;
-        let create = pacs_endpoint::Command::Create(Box::new(endpoint));
+        let create = catalog::Command::Create(Box::new(endpoint));
         let id = PacsEndpointId::derive(self.tenant, &code);
         self.execute::<PacsEndpoint>(id, create).await.map(drop)
     }
@@ -188,7 +189,7 @@ impl TestNode {
         });
         let model: AiModel = serde_json::from_value(with(model, members))?;
         let id = AiModelId::derive(self.tenant, &code);
-        self.execute::<AiModel>(id, ai_model::Command::Create(Box::new(model)))
+        self.execute::<AiModel>(id, catalog::Command::Create(Box::new(model)))
             .await?;
         Ok(id)
     }

@@ -1,9 +1,9 @@
 //! Conversions between the small numbers of a trace and the program's commands and resources.
 
 use anyhow::{Context as _, Result};
-use roentgen_commands::modality::{CreateModality, UpdateModality};
+use roentgen_commands::catalog::{CreateEntry, UpdateEntry};
 use roentgen_commands::order::{CreateOrder, UpdateOrder};
-use roentgen_commands::procedure::{CreateProcedure, UpdateProcedure};
+use roentgen_commands::procedure::CreateProcedure;
 use roentgen_domain::codes::{ModalityCode, ProcedureCode};
 use roentgen_domain::dicom::AccessionNumber;
 use roentgen_domain::ids::{ModalityId, OrderId, ProcedureId, TenantId};
@@ -49,8 +49,8 @@ fn time(time: Time) -> Option<Timestamp> {
     given.parse().ok()
 }
 
-pub(super) fn new_modality(code: u8) -> Result<CreateModality> {
-    Ok(CreateModality(Modality {
+pub(super) fn new_modality(code: u8) -> Result<CreateEntry<Modality>> {
+    Ok(CreateEntry(Modality {
         code: modality_code(code)?,
         name: text("name", 0)?,
         description: None,
@@ -62,10 +62,10 @@ pub(super) fn change_modality(
     tenant: TenantId,
     code: u8,
     change: &Change,
-) -> Result<UpdateModality> {
-    Ok(UpdateModality {
+) -> Result<UpdateEntry<Modality>> {
+    Ok(UpdateEntry {
         id: ModalityId::derive(tenant, &modality_code(code)?),
-        changes: modality::Changes {
+        update: modality::Changes {
             name: change.name.map(|name| text("name", name)).transpose()?,
             is_active: change.is_active,
             ..modality::Changes::default()
@@ -78,13 +78,7 @@ pub(super) fn new_procedure(tenant: TenantId, code: u8, modality: u8) -> Result<
         code: procedure_code(code)?,
         name: text("name", 0)?,
         modality_id: ModalityId::derive(tenant, &modality_code(modality)?),
-        description: None,
-        body_part: None,
-        snomed_code: None,
-        loinc_code: None,
-        default_duration_minutes: None,
-        preparation_instructions: None,
-        is_active: true,
+        details: procedure::Changes::default(),
     })
 }
 
@@ -92,10 +86,10 @@ pub(super) fn change_procedure(
     tenant: TenantId,
     code: u8,
     change: &Change,
-) -> Result<UpdateProcedure> {
-    Ok(UpdateProcedure {
+) -> Result<UpdateEntry<Procedure>> {
+    Ok(UpdateEntry {
         id: ProcedureId::derive(tenant, &procedure_code(code)?),
-        changes: procedure::Changes {
+        update: procedure::Changes {
             name: change.name.map(|name| text("name", name)).transpose()?,
             is_active: change.is_active,
             ..procedure::Changes::default()

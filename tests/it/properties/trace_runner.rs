@@ -9,7 +9,7 @@ use roentgen_commands::{
     CommandEnvelope, CommandError, DomainError, Executor, Idempotency, UseCase,
 };
 use roentgen_domain::ids::{OrderId, TenantId};
-use roentgen_domain::{Actor, Aggregate, Versioned, modality, order, procedure};
+use roentgen_domain::{Actor, Aggregate, Versioned, order};
 use roentgen_projections::all;
 use roentgen_store::database::Store;
 use roentgen_store::engine::Engine as Log;
@@ -255,12 +255,10 @@ fn kind(error: CommandError) -> Result<String> {
 )]
 fn of_refusal(refusal: DomainError) -> Result<&'static str> {
     let kind = match refusal {
-        DomainError::Modality(modality::Error::AlreadyExists)
-        | DomainError::Procedure(procedure::Error::AlreadyExists)
-        | DomainError::Order(order::Error::AlreadyExists) => "already_exists",
-        DomainError::Modality(modality::Error::NotFound)
-        | DomainError::Procedure(procedure::Error::NotFound)
-        | DomainError::Order(order::Error::NotFound) => "not_found",
+        DomainError::EntryExists(_) | DomainError::Order(order::Error::AlreadyExists) => {
+            "already_exists"
+        }
+        DomainError::EntryNotFound(_) | DomainError::Order(order::Error::NotFound) => "not_found",
         DomainError::Order(order::Error::Final { .. }) => "final",
         DomainError::Order(order::Error::InvalidTransition { .. }) => "backwards",
         DomainError::Order(order::Error::StartAfterEnd) => "start_after_end",

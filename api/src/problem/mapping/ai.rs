@@ -4,13 +4,12 @@ use roentgen_domain::{ai_model, ai_task};
 
 use crate::problem::{Problem, ProblemCode};
 
-pub(super) fn model(error: ai_model::Error) -> Problem {
-    use ai_model::Error;
-    match error {
-        Error::AlreadyExists => Problem::new(ProblemCode::AlreadyExists, error.to_string()),
-        Error::NotFound => Problem::not_found(),
-        Error::UrlMissing => Problem::new(ProblemCode::Unacceptable, error.to_string())
-            .with_error("/endpoint_config/url", "is required"),
+pub(super) fn model(invalid: ai_model::Invalid) -> Problem {
+    match invalid {
+        ai_model::Invalid::UrlMissing => {
+            Problem::new(ProblemCode::Unacceptable, invalid.to_string())
+                .with_error("/endpoint_config/url", "is required")
+        }
     }
 }
 

@@ -4,21 +4,13 @@ use roentgen_domain::{report, report_template};
 
 use crate::problem::{Problem, ProblemCode};
 
-pub(super) fn template(error: report_template::Error) -> Problem {
-    use report_template::Error;
-    let said = error.to_string();
-    match error {
-        Error::AlreadyExists => Problem::new(ProblemCode::AlreadyExists, said),
-        Error::NotFound => Problem::not_found(),
-        Error::SchemaMissing => {
-            Problem::new(ProblemCode::Unacceptable, said).with_error("/schema", "is required")
-        }
-        Error::Schema(why) => {
-            Problem::new(ProblemCode::Unacceptable, said).with_error("/schema", why)
-        }
-        Error::DefaultText(why) => {
-            Problem::new(ProblemCode::Unacceptable, said).with_error("/default_text", why)
-        }
+pub(super) fn template(invalid: report_template::Invalid) -> Problem {
+    use report_template::Invalid;
+    let problem = Problem::new(ProblemCode::Unacceptable, invalid.to_string());
+    match invalid {
+        Invalid::SchemaMissing => problem.with_error("/schema", "is required"),
+        Invalid::Schema(reason) => problem.with_error("/schema", reason),
+        Invalid::DefaultText(reason) => problem.with_error("/default_text", reason),
     }
 }
 

@@ -200,7 +200,7 @@ async fn writing_on_a_study_claims_its_case(engine: EngineKind) -> Result<()> {
     );
     assert_eq!(log_head(&room.house.client).await?, before);
     let mr = room.item(json!({ "modality_code": "MR" })).await?;
-    let not_allowed = reading_profile::Error::ModalityNotAllowed;
+    let not_allowed = reading_profile::Restriction::ModalityNotAllowed;
     assert_eq!(
         refusal(room.system(&by(&mr, anna.id)).await),
         Some(not_allowed.into())
