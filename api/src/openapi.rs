@@ -28,7 +28,7 @@ pub(crate) use documents::{
     ReportTemplateDocument, SeriesDocument, StudyDocument, SuggestionReviewDocument, TimelineEntry,
     WorklistItemDocument,
 };
-pub(crate) use parameters::{AsOfParameter, PageParameters};
+pub(crate) use parameters::{AsOfParameter, FreshnessHeader, PageParameters};
 
 use crate::authorization::RouteAccess;
 use crate::command_request::json;

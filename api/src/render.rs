@@ -39,16 +39,8 @@ pub(crate) enum OpenedPhi<T> {
     Damaged,
 }
 
-impl PhiState {
-    /// Returns the value as written in JSON.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Sealed => "sealed",
-            Self::Erased => "erased",
-            Self::Unreadable => "unreadable",
-        }
-    }
+roentgen_domain::wire_enum! {
+    PhiState: Open = "open", Sealed = "sealed", Erased = "erased", Unreadable = "unreadable";
 }
 
 impl<T> OpenedPhi<T> {
@@ -153,7 +145,7 @@ fn tell_unreadable(stream_id: StreamId, error: &(dyn Error + 'static)) {
 
 /// Appends the PHI to the open members; without PHI, the member `phi` states the reason.
 fn with_phi(open: &str, phi: OpenedPhi<&Members>) -> String {
-    let state = format!("\"phi\":\"{}\"", phi.state().as_str());
+    let state = format!("\"phi\":\"{}\"", phi.state());
     let OpenedPhi::Open(phi) = phi else {
         return append_members(open, &state);
     };

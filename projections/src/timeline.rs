@@ -30,6 +30,10 @@ pub enum EntryKind {
     AiTask,
 }
 
+roentgen_domain::wire_enum! {
+    EntryKind: Order = "order", Study = "study", Report = "report", AiTask = "ai_task";
+}
+
 /// Entry of the timeline; contains no PHI.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {

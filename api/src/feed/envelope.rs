@@ -35,7 +35,6 @@ pub(super) async fn write(
         None if event.sealed.is_empty() => (payload, PhiState::Open),
         None => (payload, PhiState::Sealed),
     };
-    let state = state.as_str();
     let written = write!(
         out,
         r#"{{"id":"{}","position":{},"tenant_id":"{}","stream":{{"type":"{}","id":"{}"}},"version":{},"type":"{}","schema_version":{},"recorded_at":"{}",{},"data":{data},"phi":"{state}","hash":"{}"}}"#,

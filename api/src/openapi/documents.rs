@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::values;
+
 macro_rules! documents {
     ($($(#[$doc:meta])* $name:ident as $schema:ident { $($(#[$fdoc:meta])* $field:ident: $kind:ty,)+ })+) => {$(
         $(#[$doc])*
@@ -15,11 +17,11 @@ macro_rules! documents {
             id: Uuid,
             /// Tenant that owns the resource.
             tenant_id: Uuid,
-            $($(#[$fdoc])* $field: $kind,)+
+            $($(#[$fdoc])* #[schema(nullable = false)] $field: $kind,)+
             /// Time of the first event.
-            created_at: String,
+            created_at: values::Time,
             /// Time of the latest event.
-            updated_at: String,
+            updated_at: values::Time,
             /// Stream version; also the `ETag`.
             version: u64,
         }
@@ -45,16 +47,19 @@ pub(crate) use worklist::{ReadingProfileDocument, WorklistItemDocument};
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "describes an answer")]
 pub(crate) struct TimelineEntry {
-    /// order, study, report or ai_task.
-    kind: String,
+    kind: values::TimelineKind,
     id: Uuid,
-    at: String,
+    at: values::Time,
     title: String,
     status: String,
+    #[schema(nullable = false)]
     imaging_study_id: Option<Uuid>,
+    #[schema(nullable = false)]
     accession_number: Option<String>,
+    #[schema(nullable = false)]
     modality_code: Option<String>,
     /// Whether the report is critical, as visible to the caller.
+    #[schema(nullable = false)]
     critical_result: Option<bool>,
 }
 
@@ -70,14 +75,13 @@ pub(crate) struct EventEnvelope {
     version: u64,
     r#type: String,
     schema_version: u32,
-    recorded_at: String,
+    recorded_at: values::Time,
     actor: Map<String, Value>,
     correlation_id: Uuid,
+    #[schema(nullable = false)]
     causation_id: Option<Uuid>,
     data: Map<String, Value>,
-    /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
-    /// corrupt).
-    phi: String,
+    phi: values::PhiState,
     hash: String,
 }
 
@@ -92,5 +96,6 @@ pub(crate) struct ProblemSchema {
     detail: String,
     code: String,
     request_id: Uuid,
+    #[schema(nullable = false)]
     errors: Option<Vec<Map<String, Value>>>,
 }

@@ -24,3 +24,13 @@ pub(crate) struct AsOfParameter {
     #[param(value_type = Option<super::values::AsOf>)]
     as_of: Option<String>,
 }
+
+/// Freshness of a read.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes parameters")]
+pub(crate) struct FreshnessHeader {
+    /// `Log-Position` of a command whose effect the response must include.
+    #[param(rename = "Min-Log-Position", value_type = Option<super::values::LogPosition>)]
+    min_log_position: Option<u64>,
+}

@@ -42,7 +42,8 @@ fn statuses(endpoint: &Endpoint, operation: &Operation) -> BTreeSet<u16> {
         statuses.extend(COMMANDS);
     }
     // A position after the end of the log.
-    if parameters(operation).any(|parameter| parameter.name == "as_of") {
+    let positions = ["as_of", "Min-Log-Position"];
+    if parameters(operation).any(|parameter| positions.contains(&parameter.name.as_str())) {
         statuses.insert(409);
     }
     statuses

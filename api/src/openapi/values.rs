@@ -4,6 +4,7 @@ use roentgen_domain::text::{MAX_NAME_CHARS, MAX_TEXT_BYTES};
 use roentgen_domain::{
     ai_model, ai_task, order, pacs_endpoint, report, report_template, study, worklist_item,
 };
+use roentgen_projections::timeline;
 use serde_json::Value;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
@@ -11,10 +12,13 @@ use utoipa::openapi::schema::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::render;
+
 /// Defines types without values that name a schema: they stand for a member in `value_type`.
 macro_rules! values {
     ($($(#[doc = $doc:literal])+ $name:ident = $schema:expr;)+) => {$(
         $(#[doc = $doc])+
+        #[derive(Debug)]
         pub(crate) struct $name;
 
         impl PartialSchema for $name {
@@ -176,6 +180,8 @@ values! {
     TimeOrDate = any_of([known(KnownFormat::DateTime), known(KnownFormat::Date)]);
     /// A log position, a time with an offset (RFC 3339), or a date.
     AsOf = any_of([number(0, i64::MAX), known(KnownFormat::DateTime), known(KnownFormat::Date)]);
+    /// A position of the log.
+    LogPosition = number(0, i64::MAX);
     /// The cursor of the next page, from the header `Link`.
     Cursor = text(1, 1_024);
     /// A text to search for, at most 128 characters.
@@ -223,6 +229,18 @@ values! {
     RequestedItemStatus = one_of(worklist_item::RequestedStatus::ALL);
     /// Status of worklist items, or `all`; without it, items are listed that are not ended.
     ItemStatusFilter = one_of(&item_status_filters());
+    /// Status of a worklist item.
+    ItemStatus = one_of(worklist_item::Status::ALL);
+    /// A reason why a worklist item needs attention.
+    Attention = one_of(worklist_item::Attention::ALL);
+    /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is corrupt).
+    PhiState = one_of(render::PhiState::ALL);
+    /// Whether a critical result was communicated.
+    CriticalCommunicationStatus = one_of(report::CriticalCommunication::ALL);
+    /// Kind of an addendum.
+    AddendumKind = one_of(report::AddendumKind::ALL);
+    /// Kind of a timeline entry.
+    TimelineKind = one_of(timeline::EntryKind::ALL);
     /// Critical results that a list shows.
     CriticalResultFilter = one_of(&["open", "overdue", "communicated", "all"]);
     /// Status of a report.

@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::openapi::values;
+
 documents! {
     /// A modality.
     ModalityDocument as ImagingModality {
@@ -37,17 +39,15 @@ documents! {
         procedure_code: String,
         procedure_name: String,
         modality_code: String,
-        priority: String,
-        status: String,
-        requested_at: String,
+        priority: values::Priority,
+        status: values::OrderStatus,
+        requested_at: values::Time,
         scheduled_slot_id: Option<Uuid>,
-        performed_start_at: Option<String>,
-        performed_end_at: Option<String>,
+        performed_start_at: Option<values::Time>,
+        performed_end_at: Option<values::Time>,
         accession_number: String,
         fhir_service_request_id: Uuid,
-        /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
-        /// corrupt).
-        phi: String,
+        phi: values::PhiState,
         indication: Option<String>,
         cancellation_reason: Option<String>,
         patient: Option<Map<String, Value>>,

@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::openapi::values;
+
 documents! {
     /// An AI model. Endpoint credentials are never returned.
     AiModelDocument as ImagingAIModel {
@@ -26,11 +28,11 @@ documents! {
         patient_id: Uuid,
         ai_model_id: Uuid,
         ai_model_code: String,
-        task_type: String,
-        status: String,
-        requested_at: String,
-        started_at: Option<String>,
-        completed_at: Option<String>,
+        task_type: values::AiTaskType,
+        status: values::AiTaskStatusName,
+        requested_at: values::Time,
+        started_at: Option<values::Time>,
+        completed_at: Option<values::Time>,
         error_message: Option<String>,
         /// Attempt number, starting at 1.
         attempt: u32,
@@ -44,11 +46,9 @@ documents! {
         patient_id: Uuid,
         ai_model_id: Uuid,
         ai_model_code: String,
-        task_type: String,
-        output_type: String,
-        /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
-        /// corrupt).
-        phi: String,
+        task_type: values::AiTaskType,
+        output_type: values::AiOutputType,
+        phi: values::PhiState,
         payload: Option<Map<String, Value>>,
     }
 }

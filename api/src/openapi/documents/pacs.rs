@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::openapi::values;
 use crate::studies::Warning;
 
 documents! {
@@ -15,7 +16,7 @@ documents! {
         ae_title: Option<String>,
         host: Option<String>,
         port: Option<u16>,
-        protocol: String,
+        protocol: values::PacsProtocol,
         base_url: Option<String>,
         /// `{"kind": ...}`.
         auth_config: Option<Map<String, Value>>,
@@ -28,15 +29,14 @@ documents! {
         patient_id: Uuid,
         pacs_endpoint_id: Uuid,
         pacs_endpoint_code: String,
-        study_instance_uid: String,
+        study_instance_uid: values::Uid,
         accession_number: Option<String>,
         modality_code: String,
         body_part: Option<String>,
         description: Option<String>,
-        started_at: Option<String>,
-        ended_at: Option<String>,
-        /// linked, unlinked or conflict.
-        link: String,
+        started_at: Option<values::Time>,
+        ended_at: Option<values::Time>,
+        link: values::OrderLinkStatus,
         /// Linked order.
         imaging_order_id: Option<Uuid>,
         /// Order referenced by the study that belongs to another patient.
@@ -44,11 +44,8 @@ documents! {
         number_of_series: u32,
         number_of_instances: u32,
         viewer_url: Option<String>,
-        /// available or archived.
-        status: String,
-        /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
-        /// corrupt).
-        phi: String,
+        status: values::StudyStatus,
+        phi: values::PhiState,
         patient: Option<Map<String, Value>>,
         /// Members that were left out of a sync; only in the response to the sync.
         warnings: Option<Vec<Warning>>,
@@ -56,7 +53,7 @@ documents! {
     /// A DICOM series. `version` is the study version of its latest change.
     SeriesDocument as ImagingSeries {
         imaging_study_id: Uuid,
-        series_instance_uid: String,
+        series_instance_uid: values::Uid,
         series_number: Option<i32>,
         body_part: Option<String>,
         modality_code: Option<String>,
@@ -67,8 +64,8 @@ documents! {
     InstanceDocument as ImagingInstance {
         imaging_series_id: Uuid,
         imaging_study_id: Uuid,
-        sop_instance_uid: String,
-        sop_class_uid: Option<String>,
+        sop_instance_uid: values::Uid,
+        sop_class_uid: Option<values::Uid>,
         instance_number: Option<i32>,
     }
 }

@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::openapi::values;
+
 documents! {
     /// A report template.
     ReportTemplateDocument as RadiologyReportTemplate {
@@ -12,7 +14,7 @@ documents! {
         modality_code: Option<String>,
         body_part: Option<String>,
         description: Option<String>,
-        template_type: String,
+        template_type: values::TemplateType,
         /// A JSON Schema (draft 2020-12).
         schema: Option<Map<String, Value>>,
         /// A string, or an object of strings keyed by section.
@@ -27,9 +29,9 @@ documents! {
         patient_id: Uuid,
         radiologist_id: Uuid,
         template_id: Option<Uuid>,
-        status: String,
+        status: values::ReportStatus,
         critical_result: bool,
-        signed_at: Option<String>,
+        signed_at: Option<values::Time>,
         signed_by_radiologist_id: Option<Uuid>,
         signature: Option<SignatureDocument>,
         /// Whether there are edits since the last signature; with draft access only.
@@ -37,15 +39,12 @@ documents! {
         addenda: Vec<AddendumDocument>,
         /// Without draft access: communications of released content only.
         communications: Vec<CommunicationDocument>,
-        /// none, outstanding or communicated.
-        critical_communication: String,
+        critical_communication: values::CriticalCommunicationStatus,
         /// Deadline for communicating the critical result.
         critical_deadline: Option<String>,
         /// Reviews of AI suggestions; with draft access only.
         ai_suggestions: Option<Vec<SuggestionReviewDocument>>,
-        /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
-        /// corrupt).
-        phi: String,
+        phi: values::PhiState,
         clinical_history: Option<String>,
         technique: Option<String>,
         findings: Option<String>,
@@ -66,18 +65,15 @@ documents! {
         radiologist_id: Uuid,
         signed_by_radiologist_id: Option<Uuid>,
         /// Status of the report.
-        status: String,
-        /// outstanding or communicated.
-        critical_communication: String,
-        raised_at: String,
-        deadline: String,
+        status: values::ReportStatus,
+        critical_communication: values::CriticalCommunicationStatus,
+        raised_at: values::Time,
+        deadline: values::Time,
         age_seconds: i64,
         overdue: bool,
         /// Communications of this result only, not of earlier results of the same report.
         communications: Vec<CommunicationDocument>,
-        /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
-        /// corrupt).
-        phi: String,
+        phi: values::PhiState,
         impression: Option<String>,
     }
 }
@@ -88,6 +84,7 @@ documents! {
 #[expect(dead_code, reason = "describes an answer")]
 pub(crate) struct SignatureDocument {
     sha256: String,
+    #[schema(nullable = false)]
     valid: Option<bool>,
 }
 
@@ -98,6 +95,7 @@ pub(crate) struct SignatureDocument {
 pub(crate) struct SectionDocument {
     code: String,
     title: String,
+    #[schema(nullable = false)]
     text: Option<String>,
 }
 
@@ -108,14 +106,14 @@ pub(crate) struct SectionDocument {
 pub(crate) struct AddendumDocument {
     id: Uuid,
     radiology_report_id: Uuid,
-    kind: String,
+    kind: values::AddendumKind,
     added_by_radiologist_id: Uuid,
+    #[schema(nullable = false)]
     critical_result: Option<bool>,
     signature: SignatureDocument,
-    created_at: String,
-    /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
-    /// corrupt).
-    phi: String,
+    created_at: values::Time,
+    phi: values::PhiState,
+    #[schema(nullable = false)]
     content: Option<String>,
 }
 
@@ -126,15 +124,15 @@ pub(crate) struct AddendumDocument {
 pub(crate) struct CommunicationDocument {
     id: Uuid,
     radiology_report_id: Uuid,
-    method: String,
-    communicated_at: String,
+    method: values::CommunicationMethod,
+    communicated_at: values::Time,
     read_back: bool,
     communicated_by_radiologist_id: Uuid,
-    created_at: String,
-    /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
-    /// corrupt).
-    phi: String,
+    created_at: values::Time,
+    phi: values::PhiState,
+    #[schema(nullable = false)]
     recipient: Option<String>,
+    #[schema(nullable = false)]
     note: Option<String>,
 }
 
@@ -144,8 +142,9 @@ pub(crate) struct CommunicationDocument {
 #[expect(dead_code, reason = "describes an answer")]
 pub(crate) struct SuggestionReviewDocument {
     output_id: Uuid,
-    decision: String,
+    decision: values::SuggestionDecision,
     reviewed_by_radiologist_id: Uuid,
-    reviewed_at: String,
+    reviewed_at: values::Time,
+    #[schema(nullable = false)]
     note: Option<String>,
 }

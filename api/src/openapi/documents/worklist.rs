@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::openapi::values;
+
 documents! {
     /// A radiologist's reading profile.
     ReadingProfileDocument as RadiologyReadingProfile {
@@ -23,24 +25,21 @@ documents! {
         patient_id: Uuid,
         modality_code: String,
         body_part: Option<String>,
-        priority: String,
-        /// pending, claimed, in_progress, completed or cancelled.
-        status: String,
+        priority: values::Priority,
+        status: values::ItemStatus,
         /// Radiologist who holds or completed the case.
         assigned_radiologist_id: Option<Uuid>,
-        claimed_at: Option<String>,
-        last_activity_at: String,
+        claimed_at: Option<values::Time>,
+        last_activity_at: values::Time,
         /// Highest contributed score, 0 to 1.
         ai_triage_score: Option<f64>,
         ai_triage_flags: Map<String, Value>,
         ai_contributions: Vec<Map<String, Value>>,
-        /// Reasons for attention: late_images, order_cancelled, link_conflict.
-        attention: Vec<String>,
+        /// Reasons for attention.
+        attention: Vec<values::Attention>,
         accession_number: Option<String>,
         description: Option<String>,
-        /// PHI state: open, sealed (caller lacks permission), erased (key destroyed) or unreadable (stored data is
-        /// corrupt).
-        phi: String,
+        phi: values::PhiState,
         patient: Option<Map<String, Value>>,
     }
 }
