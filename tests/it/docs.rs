@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::Method;
 use roentgen_api::problem::ProblemCode;
 use roentgen_api::{openapi, routes};
-use roentgen_tests::{EngineKind, TestClient};
-use serde_json::Value;
+use roentgen_tests::described::violations;
+use roentgen_tests::{EngineKind, TestClient, TestResponse};
+use serde_json::{Value, json};
 
 use crate::assertions::assert_problem;
 use crate::test_app::{TestApp, on_both_engines};
@@ -16,6 +17,7 @@ use crate::test_app::{TestApp, on_both_engines};
 on_both_engines!(
     is_open_to_everybody,
     parameters_take_the_values_that_are_described,
+    responses_are_compared_with_their_description,
 );
 
 async fn is_open_to_everybody(engine: EngineKind) -> Result<()> {
@@ -105,6 +107,34 @@ fn enum_of<'a>(schema: &'a Value, described: &'a Value) -> Option<Vec<&'a str>> 
         .into_iter()
         .chain(alternatives.into_iter().flatten().flatten());
     schemas.find_map(|schema| enum_of(schema, described))
+}
+
+/// Every test client checks its responses so.
+async fn responses_are_compared_with_their_description(engine: EngineKind) -> Result<()> {
+    let app = TestApp::start(engine).await?;
+    let modality = json!({ "code": "OT", "name": "Other" });
+    let created = app.client.post("/imaging/modalities", &modality).await?;
+    let violations =
+        |response: &TestResponse| violations(&Method::POST, "/imaging/modalities", response);
+    assert_eq!(violations(&created), [""; 0]);
+    let with = |member: &str, value: Value| {
+        let mut body = created.json();
+        body[member] = value;
+        let text = body.to_string();
+        violations(&TestResponse {
+            text,
+            ..created.clone()
+        })
+    };
+    assert_eq!(with("scanner", json!("new")).len(), 1, "an unknown member");
+    assert_eq!(with("created_at", json!("today")).len(), 1, "no time");
+    assert_eq!(with("description", Value::Null).len(), 1, "null");
+    let other = TestResponse {
+        status: 202,
+        ..created
+    };
+    assert_eq!(violations(&other), ["status 202 is not described"]);
+    Ok(())
 }
 
 #[test]

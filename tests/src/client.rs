@@ -7,6 +7,7 @@ use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::described;
 use crate::sse::SseReader;
 
 /// Response, read to its end.
@@ -250,7 +251,9 @@ impl TestClient {
         let said = kinds.iter().fold(request, |request, kind| {
             request.header("content-type", *kind)
         });
-        answer(said.body(body), &format!("{method} {path}")).await
+        let response = answer(said.body(body), &format!("{method} {path}")).await?;
+        described::check(method, path, &response);
+        Ok(response)
     }
 
     /// Sends a POST without `Content-Length`.

@@ -8,6 +8,7 @@
 pub mod certificate;
 pub mod client;
 pub mod database;
+pub mod described;
 pub mod frames;
 pub mod nats;
 pub mod next_release;
