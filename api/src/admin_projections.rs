@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::command_request::{EmptyRequest, json};
+use crate::openapi::values;
 use crate::problem::{Problem, ProblemCode};
 use crate::query_params::parse_uuid;
 
@@ -28,6 +29,7 @@ pub(crate) struct ProjectionDocument {
     name: &'static str,
     /// Live table; absent until the first generation is built.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     table: Option<String>,
     /// Schema version; each version has its own table.
     version: u32,
@@ -57,6 +59,7 @@ pub(crate) struct GenerationDocument {
     position: u64,
     /// Failure reason: the first row that differs from the fold of its stream.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<String>,
 }
 
@@ -83,6 +86,7 @@ pub(crate) struct ParkedStreamDocument {
     reason: String,
     /// Time at which that event was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<values::Time>, nullable = false)]
     since: Option<String>,
 }
 

@@ -134,8 +134,8 @@ impl NewProcedure {
             is_active: self.is_active.into(),
             tenant_id: None,
         };
-        let details = changes.check(&mut fields);
-        let whole = code.zip(details.name.clone()).zip(modality_id);
+        let mut details = changes.check(&mut fields);
+        let whole = code.zip(details.name.take()).zip(modality_id);
         let whole = whole.map(|((code, name), modality_id)| CreateProcedure {
             code,
             name,

@@ -38,7 +38,7 @@ pub(crate) struct ViewerLaunch {
     /// Token bound to the study, tenant and caller.
     viewer_token: String,
     /// Token expiry.
-    #[schema(value_type = String)]
+    #[schema(value_type = values::Time)]
     expires_at: Timestamp,
 }
 

@@ -22,7 +22,7 @@ pub struct CreateProcedure {
     pub name: Text,
     /// Modality on which the procedure is performed.
     pub modality_id: ModalityId,
-    /// The other members.
+    /// The optional members.
     pub details: Changes,
 }
 

@@ -92,7 +92,8 @@ pub struct UnexpectedEvent {
     pub event: &'static str,
 }
 
-/// The closed set of events of one aggregate type. Implemented only by [`domain_events!`](crate::domain_events).
+/// The closed set of events of one aggregate type. Implemented by
+/// [`domain_events!`](crate::domain_events), and by [`catalog::Event`](crate::catalog::Event) for all catalog entries.
 pub trait DomainEvent: Clone + PartialEq + std::fmt::Debug + Send + Sync + 'static {
     /// All wire names, each with its current schema version.
     const EVENT_TYPES: &'static [(&'static str, u32)];

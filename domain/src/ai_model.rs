@@ -100,8 +100,8 @@ pub enum Invalid {
 impl CatalogEntry for AiModel {
     const NAMES: EntryNames = EntryNames {
         stream_type: "ImagingAIModel",
-        created: "ImagingAIModel.Created",
-        updated: "ImagingAIModel.Updated",
+        created: ("ImagingAIModel.Created", 1),
+        updated: ("ImagingAIModel.Updated", 2),
         id: "ai_model_id",
         already_exists: "an AI model with this code already exists",
         not_found: "AI model not found",

@@ -1,8 +1,8 @@
 //! Entries of the catalog: modalities, procedures, PACS endpoints, report templates, reading profiles and AI models.
 //!
 //! The id of an entry is derived from its natural key, so each key is unique. An entry has no patient data, and it is
-//! never deleted, but made inactive. Entries differ in their members and in the rules of these, which
-//! [`CatalogEntry`] states; every entry is an [`Aggregate`] by it.
+//! never deleted, but made inactive. Entries differ in their members and rules, which each states by implementing
+//! [`CatalogEntry`]; that makes it an [`Aggregate`].
 //!
 //! ```text
 //! (none) --Create--> active <--Update--> inactive
@@ -83,10 +83,10 @@ pub trait CatalogEntry:
 pub struct EntryNames {
     /// See [`Aggregate::STREAM_TYPE`]. Frozen.
     pub stream_type: &'static str,
-    /// Wire name of the event of creation. Frozen.
-    pub created: &'static str,
-    /// Wire name of the event of a change. Frozen.
-    pub updated: &'static str,
+    /// Wire name of the event of creation, frozen, and its schema version.
+    pub created: (&'static str, u32),
+    /// Wire name of the event of a change, frozen, and its schema version.
+    pub updated: (&'static str, u32),
     /// Member of the events that holds the id. Frozen.
     pub id: &'static str,
     /// Error text for a key that is taken.
@@ -143,10 +143,10 @@ impl<E: CatalogEntry> Aggregate for E {
             (None, Event::Created(created)) => Ok(created.entry),
             (Some(entry), Event::Updated(updated)) => Ok(entry.apply(updated.changes)),
             (Some(_), Event::Created(_)) => Err(UnexpectedEvent {
-                event: E::NAMES.created,
+                event: E::NAMES.created.0,
             }),
             (None, Event::Updated(_)) => Err(UnexpectedEvent {
-                event: E::NAMES.updated,
+                event: E::NAMES.updated.0,
             }),
         }
     }

@@ -1,7 +1,8 @@
 //! The domain model of diagnostic imaging, without I/O.
 //!
 //! Each aggregate is one module with its state, commands, events, errors and two functions: `decide` (state and command
-//! to events) and `evolve` (state and event to state). The crate uses no database, network, clock or random numbers:
+//! to events) and `evolve` (state and event to state); an entry of the catalog states its members and rules only, and
+//! [`catalog`] does the rest. The crate uses no database, network, clock or random numbers:
 //! [`Context`] provides all external input of a decision.
 
 #![warn(missing_docs)]

@@ -41,8 +41,8 @@ pub struct Changes {
 impl CatalogEntry for Modality {
     const NAMES: EntryNames = EntryNames {
         stream_type: "ImagingModality",
-        created: "ImagingModality.Created",
-        updated: "ImagingModality.Updated",
+        created: ("ImagingModality.Created", 1),
+        updated: ("ImagingModality.Updated", 2),
         id: "modality_id",
         already_exists: "a modality with this code already exists",
         not_found: "modality not found",

@@ -253,8 +253,8 @@ impl From<Recorded> for PacsEndpoint {
 impl CatalogEntry for PacsEndpoint {
     const NAMES: EntryNames = EntryNames {
         stream_type: "PACSEndpoint",
-        created: "PACSEndpoint.Created",
-        updated: "PACSEndpoint.Updated",
+        created: ("PACSEndpoint.Created", 1),
+        updated: ("PACSEndpoint.Updated", 2),
         id: "pacs_endpoint_id",
         already_exists: "a PACS endpoint with this code already exists",
         not_found: "PACS endpoint not found",

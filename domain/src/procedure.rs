@@ -102,8 +102,8 @@ pub struct Changes {
 impl CatalogEntry for Procedure {
     const NAMES: EntryNames = EntryNames {
         stream_type: "ImagingProcedure",
-        created: "ImagingProcedure.Created",
-        updated: "ImagingProcedure.Updated",
+        created: ("ImagingProcedure.Created", 1),
+        updated: ("ImagingProcedure.Updated", 2),
         id: "procedure_id",
         already_exists: "a procedure with this code already exists",
         not_found: "procedure not found",

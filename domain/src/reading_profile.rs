@@ -104,8 +104,8 @@ pub enum Restriction {
 impl CatalogEntry for ReadingProfile {
     const NAMES: EntryNames = EntryNames {
         stream_type: "RadiologyReadingProfile",
-        created: "RadiologyReadingProfile.Created",
-        updated: "RadiologyReadingProfile.Updated",
+        created: ("RadiologyReadingProfile.Created", 1),
+        updated: ("RadiologyReadingProfile.Updated", 2),
         id: "reading_profile_id",
         already_exists: "practitioner already has a reading profile",
         not_found: "reading profile not found",

@@ -122,8 +122,8 @@ pub enum Invalid {
 impl CatalogEntry for ReportTemplate {
     const NAMES: EntryNames = EntryNames {
         stream_type: "RadiologyReportTemplate",
-        created: "RadiologyReportTemplate.Created",
-        updated: "RadiologyReportTemplate.Updated",
+        created: ("RadiologyReportTemplate.Created", 1),
+        updated: ("RadiologyReportTemplate.Updated", 2),
         id: "template_id",
         already_exists: "a template with this code already exists",
         not_found: "template not found",

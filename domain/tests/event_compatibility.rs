@@ -127,6 +127,17 @@ fn what_is_not_known_is_refused_by_name() {
             .to_string()
             .contains("ImagingOrder.Created, schema version 99")
     );
+    type OfModality = <Modality as Aggregate>::Event;
+    for (name, version) in [
+        ("ImagingModality.Created", 2),
+        ("ImagingModality.Updated", 3),
+        ("ImagingModality.Updated", 0),
+        ("ImagingOrder.Created", 1),
+    ] {
+        let unknown = OfModality::decode(name, version, b"{}", None).unwrap_err();
+        let expected = format!("{name}, schema version {version}");
+        assert!(unknown.to_string().contains(&expected), "{unknown}");
+    }
 }
 
 /// The content of a malformed payload could be PHI, so the error does not contain it.
@@ -139,4 +150,20 @@ fn a_damaged_payload_is_refused_without_its_words() {
         said.contains("ImagingOrder.Scheduled") && !said.contains("Jane"),
         "{said}"
     );
+    for damaged in [
+        r#"{"name": "Jane Roe"}"#,
+        r#"{"modality_id": "Jane Roe", "name": "CT"}"#,
+    ] {
+        let error = <Modality as Aggregate>::Event::decode(
+            "ImagingModality.Updated",
+            2,
+            damaged.as_bytes(),
+            None,
+        );
+        let said = error.unwrap_err().to_string();
+        assert!(
+            said.contains("ImagingModality.Updated") && !said.contains("Jane"),
+            "{said}"
+        );
+    }
 }

@@ -131,9 +131,15 @@ async fn responses_are_compared_with_their_description(engine: EngineKind) -> Re
     assert_eq!(with("description", Value::Null).len(), 1, "null");
     let other = TestResponse {
         status: 202,
-        ..created
+        ..created.clone()
     };
     assert_eq!(violations(&other), ["status 202 is not described"]);
+    let mut other = created;
+    other.headers.insert("content-type", "text/html".parse()?);
+    assert_eq!(
+        violations(&other),
+        ["media type text/html is not described"]
+    );
     Ok(())
 }
 

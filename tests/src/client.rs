@@ -263,7 +263,9 @@ impl TestClient {
         let request = self.request(Method::POST, path);
         let request = request.header("content-type", "application/json");
         let request = request.body(reqwest::Body::wrap_stream(chunks));
-        answer(request, &format!("POST {path}")).await
+        let response = answer(request, &format!("POST {path}")).await?;
+        described::check(&Method::POST, path, &response);
+        Ok(response)
     }
 
     /// Sends a GET.

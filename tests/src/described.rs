@@ -40,9 +40,11 @@ pub(crate) fn check(method: &Method, path: &str, response: &TestResponse) {
 }
 
 /// Returns how a response differs from the description of its operation, if there is one: a status that is not
-/// described, a member that the schema of the body does not have, or a value that the schema does not allow.
+/// described, or a media type, a member that the schema of the body does not have, or a value that the schema does not
+/// allow.
 pub fn violations(method: &Method, path: &str, response: &TestResponse) -> Vec<String> {
     let path = path.split('?').next().unwrap_or_default();
+    let path = path.strip_prefix("/api/v1").unwrap_or(path);
     let Some(template) = template(path) else {
         return Vec::new();
     };
@@ -50,10 +52,10 @@ pub fn violations(method: &Method, path: &str, response: &TestResponse) -> Vec<S
     let Some(responses) = operation["responses"].as_object() else {
         return Vec::new();
     };
-    if BEFORE_ROUTING.contains(&response.status) {
-        return Vec::new();
-    }
     let Some(described) = responses.get(&response.status.to_string()) else {
+        if BEFORE_ROUTING.contains(&response.status) {
+            return Vec::new();
+        }
         return vec![format!("status {} is not described", response.status)];
     };
     let referred = described["$ref"]
@@ -63,7 +65,14 @@ pub fn violations(method: &Method, path: &str, response: &TestResponse) -> Vec<S
         .and_then(|pointer| DOCUMENT.pointer(pointer))
         .unwrap_or(described);
     let media_type = response.header("content-type");
-    let schema = &described["content"][media_type.as_str()]["schema"];
+    let media_type = media_type.split(';').next().unwrap_or_default();
+    let Some(content) = described["content"].as_object() else {
+        return Vec::new();
+    };
+    let Some(content) = content.get(media_type) else {
+        return vec![format!("media type {media_type} is not described")];
+    };
+    let schema = &content["schema"];
     if schema.is_null() || !media_type.ends_with("json") {
         return Vec::new();
     }

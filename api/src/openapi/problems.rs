@@ -10,8 +10,8 @@ use crate::problem::ProblemCode;
 use crate::routes::Endpoint;
 
 /// Statuses of operations that need a token: bad parameters or headers, no token, no permission, unknown ids, an
-/// archived history, and an overloaded server.
-const GUARDED: [u16; 6] = [400, 401, 403, 404, 410, 503];
+/// archived history, corrupt data, and an overloaded server.
+const GUARDED: [u16; 7] = [400, 401, 403, 404, 410, 500, 503];
 /// Statuses of commands, in addition.
 const COMMANDS: [u16; 6] = [408, 409, 412, 413, 415, 422];
 

@@ -227,7 +227,7 @@ values! {
     OrderLinkStatus = one_of(study::OrderLinkStatus::ALL);
     /// Status of a worklist item that a caller may ask for.
     RequestedItemStatus = one_of(worklist_item::RequestedStatus::ALL);
-    /// Status of worklist items, or `all`; without it, items are listed that are not ended.
+    /// Status of worklist items, or `all`; without it, only open items are listed.
     ItemStatusFilter = one_of(&item_status_filters());
     /// Status of a worklist item.
     ItemStatus = one_of(worklist_item::Status::ALL);

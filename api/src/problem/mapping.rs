@@ -4,6 +4,7 @@ mod ai;
 mod reports;
 
 use roentgen_commands::{CommandError, DomainError, Reference};
+use roentgen_domain::reading_profile::Restriction;
 use roentgen_domain::{caseload, order, study, study_access, worklist_item};
 use roentgen_store::StoreError;
 use roentgen_store::error::{EngineError, KeyError, Unavailable, error_chain};
@@ -91,7 +92,11 @@ fn domain_error(refusal: DomainError) -> Problem {
         DomainError::AiTask(error) => ai::task(error),
         DomainError::ReportTemplate(error) => reports::template(error),
         DomainError::Report(error) => reports::report(error),
-        DomainError::Restriction(_) => Problem::new(ProblemCode::NotPrivileged, said),
+        DomainError::Restriction(
+            Restriction::NotActive
+            | Restriction::ModalityNotAllowed
+            | Restriction::BodyPartNotAllowed,
+        ) => Problem::new(ProblemCode::NotPrivileged, said),
         DomainError::WorklistItem(error) => worklist_item(error),
         DomainError::Caseload(caseload::Error::LimitReached { .. }) => {
             Problem::new(ProblemCode::CaseLimitReached, said)

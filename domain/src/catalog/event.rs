@@ -12,11 +12,6 @@ use crate::codec_error::{DecodeError, EncodeError};
 use crate::ids::PatientId;
 use crate::phi::Phi;
 
-/// Schema version of the event of creation.
-const CREATED_VERSION: u32 = 1;
-/// Schema version of the event of a change.
-const UPDATED_VERSION: u32 = 2;
-
 /// Events of a catalog entry.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event<E: CatalogEntry> {
@@ -45,23 +40,14 @@ pub struct Updated<E: CatalogEntry> {
 }
 
 impl<E: CatalogEntry> DomainEvent for Event<E> {
-    const EVENT_TYPES: &'static [(&'static str, u32)] = &[
-        (E::NAMES.created, CREATED_VERSION),
-        (E::NAMES.updated, UPDATED_VERSION),
-    ];
+    const EVENT_TYPES: &'static [(&'static str, u32)] = &[E::NAMES.created, E::NAMES.updated];
 
     fn event_type(&self) -> &'static str {
-        match self {
-            Self::Created(_) => E::NAMES.created,
-            Self::Updated(_) => E::NAMES.updated,
-        }
+        self.name_and_version().0
     }
 
     fn schema_version(&self) -> u32 {
-        match self {
-            Self::Created(_) => CREATED_VERSION,
-            Self::Updated(_) => UPDATED_VERSION,
-        }
+        self.name_and_version().1
     }
 
     fn payload(&self) -> Result<String, EncodeError> {
@@ -88,17 +74,27 @@ impl<E: CatalogEntry> DomainEvent for Event<E> {
         payload: &[u8],
         phi: Option<&[u8]>,
     ) -> Result<Self, DecodeError> {
-        let names = E::NAMES;
-        if name == names.created && (1..=CREATED_VERSION).contains(&schema_version) {
-            return decode_event_data(names.created, payload, phi).map(Self::Created);
+        let (created, newest) = E::NAMES.created;
+        if name == created && (1..=newest).contains(&schema_version) {
+            return decode_event_data(created, payload, phi).map(Self::Created);
         }
-        if name == names.updated && (1..=UPDATED_VERSION).contains(&schema_version) {
-            return decode_event_data(names.updated, payload, phi).map(Self::Updated);
+        let (updated, newest) = E::NAMES.updated;
+        if name == updated && (1..=newest).contains(&schema_version) {
+            return decode_event_data(updated, payload, phi).map(Self::Updated);
         }
         Err(DecodeError::Unknown {
             name: name.to_owned(),
             schema_version,
         })
+    }
+}
+
+impl<E: CatalogEntry> Event<E> {
+    const fn name_and_version(&self) -> (&'static str, u32) {
+        match self {
+            Self::Created(_) => E::NAMES.created,
+            Self::Updated(_) => E::NAMES.updated,
+        }
     }
 }
 

@@ -41,7 +41,7 @@ documents! {
         communications: Vec<CommunicationDocument>,
         critical_communication: values::CriticalCommunicationStatus,
         /// Deadline for communicating the critical result.
-        critical_deadline: Option<String>,
+        critical_deadline: Option<values::Time>,
         /// Reviews of AI suggestions; with draft access only.
         ai_suggestions: Option<Vec<SuggestionReviewDocument>>,
         phi: values::PhiState,
@@ -66,6 +66,7 @@ documents! {
         signed_by_radiologist_id: Option<Uuid>,
         /// Status of the report.
         status: values::ReportStatus,
+        /// Outstanding or communicated.
         critical_communication: values::CriticalCommunicationStatus,
         raised_at: values::Time,
         deadline: values::Time,
