@@ -31,15 +31,7 @@ pub trait CatalogEntry:
     const NAMES: EntryNames;
 
     /// Id of the resource.
-    type Id: Copy
-        + Debug
-        + PartialEq
-        + Serialize
-        + DeserializeOwned
-        + Into<StreamId>
-        + From<StreamId>
-        + Send
-        + Sync;
+    type Id: Copy + Debug + PartialEq + Serialize + DeserializeOwned + Into<StreamId> + Send + Sync;
     /// The entry as its first event records it: the entry itself, unless the resource hides a member.
     type Recorded: Serialize + DeserializeOwned + From<Self> + Into<Self>;
     /// Changed members, as events record them.
