@@ -283,7 +283,7 @@ pub(crate) async fn create(
 /// Lists AI models, newest first.
 #[utoipa::path(get, path = "/imaging-ai/models",
     params(("modality_code" = Option<values::ModalityCode>, Query), ("body_part" = Option<values::Name>, Query),
-        ("is_active" = Option<bool>, Query), crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+        ("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [AiModelDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
@@ -303,7 +303,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
 
 /// Returns an AI model.
 #[utoipa::path(get, path = "/imaging-ai/models/{id}",
-    params(("id" = Uuid, Path), crate::openapi::AsOfParameter, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = AiModelDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,

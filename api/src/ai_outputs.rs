@@ -172,7 +172,7 @@ async fn opened(app: &App, row: &Row) -> Result<OpenedPhi<Members>, Problem> {
 #[utoipa::path(get, path = "/imaging-ai/outputs",
     params(("imaging_ai_task_id" = Option<Uuid>, Query),
         ("imaging_study_id" = Option<Uuid>, Query), ("output_type" = Option<values::AiOutputType>, Query),
-        crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+        crate::openapi::PageParameters),
     responses((status = 200, body = [AiOutputDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
@@ -189,7 +189,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
 
 /// Returns an AI output. Outputs are immutable; with `as_of`, 404 if the output did not exist then.
 #[utoipa::path(get, path = "/imaging-ai/outputs/{id}",
-    params(("id" = Uuid, Path), crate::openapi::AsOfParameter, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = AiOutputDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,

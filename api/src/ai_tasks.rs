@@ -142,7 +142,7 @@ pub(crate) async fn create(
 #[utoipa::path(get, path = "/imaging-ai/tasks",
     params(("imaging_study_id" = Option<Uuid>, Query), ("ai_model_id" = Option<Uuid>, Query),
         ("task_type" = Option<values::AiTaskType>, Query), ("status" = Option<values::AiTaskStatusName>, Query),
-        crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+        crate::openapi::PageParameters),
     responses((status = 200, body = [AiTaskDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
@@ -163,7 +163,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
 
 /// Returns an AI task.
 #[utoipa::path(get, path = "/imaging-ai/tasks/{id}",
-    params(("id" = Uuid, Path), crate::openapi::AsOfParameter, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = AiTaskDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,

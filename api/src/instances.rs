@@ -86,7 +86,7 @@ async fn row_of(app: &App, tenant: TenantId, series: Uuid) -> Result<Option<Stud
 
 /// Lists instances by instance number, optionally of one series.
 #[utoipa::path(get, path = "/pacs/instances",
-    params(("imaging_series_id" = Option<Uuid>, Query), crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+    params(("imaging_series_id" = Option<Uuid>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [InstanceDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;

@@ -119,7 +119,7 @@ pub(crate) async fn create(
 
 /// Lists modalities, newest first.
 #[utoipa::path(get, path = "/imaging/modalities",
-    params(("is_active" = Option<bool>, Query), crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+    params(("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [ModalityDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
@@ -137,7 +137,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
 
 /// Returns a modality.
 #[utoipa::path(get, path = "/imaging/modalities/{id}",
-    params(("id" = Uuid, Path), crate::openapi::AsOfParameter, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = ModalityDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,

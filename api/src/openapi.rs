@@ -28,12 +28,13 @@ pub(crate) use documents::{
     ReportTemplateDocument, SeriesDocument, StudyDocument, SuggestionReviewDocument, TimelineEntry,
     WorklistItemDocument,
 };
-pub(crate) use parameters::{AsOfParameter, FreshnessHeader, PageParameters};
+pub(crate) use parameters::{AsOfParameter, PageParameters};
 
 use crate::authorization::RouteAccess;
 use crate::command_request::json;
 use crate::problem::{Problem, ProblemCode};
 use crate::routes::endpoints;
+use parameters::describe_freshness;
 use problems::{describe_problems, problem_responses};
 
 /// Returns the OpenAPI document, built from the routes.
@@ -61,6 +62,7 @@ pub fn describe() -> OpenApi {
         if endpoint.access != RouteAccess::Public {
             operation.security = Some(vec![SecurityRequirement::new("bearer", [""; 0])]);
         }
+        describe_freshness(&mut operation);
         describe_problems(&endpoint, &mut operation);
         let item = PathItem::new(endpoint.http_method, operation);
         paths = paths.path(endpoint.path, item);

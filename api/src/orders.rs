@@ -195,7 +195,7 @@ pub(crate) async fn create(
     params(("patient_id" = Option<Uuid>, Query), ("encounter_id" = Option<Uuid>, Query),
         ("accession_number" = Option<values::AccessionNumber>, Query), ("status" = Option<values::OrderStatus>, Query),
         ("priority" = Option<values::Priority>, Query), ("from_date" = Option<values::TimeOrDate>, Query),
-        ("to_date" = Option<values::TimeOrDate>, Query), crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+        ("to_date" = Option<values::TimeOrDate>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [OrderDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
@@ -219,7 +219,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
 
 /// Returns an order.
 #[utoipa::path(get, path = "/imaging/orders/{id}",
-    params(("id" = Uuid, Path), crate::openapi::AsOfParameter, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = OrderDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,

@@ -255,7 +255,7 @@ pub(crate) async fn create(
 
 /// Lists PACS endpoints, newest first.
 #[utoipa::path(get, path = "/pacs/endpoints",
-    params(("is_active" = Option<bool>, Query), crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+    params(("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [PacsEndpointDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
@@ -268,7 +268,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
 
 /// Returns a PACS endpoint.
 #[utoipa::path(get, path = "/pacs/endpoints/{id}",
-    params(("id" = Uuid, Path), crate::openapi::AsOfParameter, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = PacsEndpointDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,

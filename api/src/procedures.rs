@@ -190,7 +190,7 @@ pub(crate) async fn create(
 #[utoipa::path(get, path = "/imaging/procedures",
     params(("modality_id" = Option<Uuid>, Query), ("body_part" = Option<values::Name>, Query),
         ("search" = Option<values::Search>, Query), ("is_active" = Option<bool>, Query),
-        crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+        crate::openapi::PageParameters),
     responses((status = 200, body = [ProcedureDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
@@ -211,7 +211,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
 
 /// Returns a procedure.
 #[utoipa::path(get, path = "/imaging/procedures/{id}",
-    params(("id" = Uuid, Path), crate::openapi::AsOfParameter, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = ProcedureDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,

@@ -165,7 +165,7 @@ pub(crate) async fn create(
 /// Lists reading profiles, newest first.
 #[utoipa::path(get, path = "/radiology/reading-profiles",
     params(("practitioner_id" = Option<Uuid>, Query), ("is_active" = Option<bool>, Query),
-        crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+        crate::openapi::PageParameters),
     responses((status = 200, body = [ReadingProfileDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
@@ -181,7 +181,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
 
 /// Returns a reading profile.
 #[utoipa::path(get, path = "/radiology/reading-profiles/{id}",
-    params(("id" = Uuid, Path), crate::openapi::AsOfParameter, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = ReadingProfileDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,

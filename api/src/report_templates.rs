@@ -214,7 +214,7 @@ pub(crate) async fn create(
 /// Lists report templates, newest first.
 #[utoipa::path(get, path = "/radiology/templates",
     params(("modality_code" = Option<values::ModalityCode>, Query), ("body_part" = Option<values::Name>, Query),
-        ("is_active" = Option<bool>, Query), crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+        ("is_active" = Option<bool>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [ReportTemplateDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
@@ -231,7 +231,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
 
 /// Returns a report template.
 #[utoipa::path(get, path = "/radiology/templates/{id}",
-    params(("id" = Uuid, Path), crate::openapi::AsOfParameter, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = ReportTemplateDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,

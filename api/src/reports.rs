@@ -69,7 +69,7 @@ pub(crate) async fn create(
     params(("patient_id" = Option<Uuid>, Query), ("radiologist_id" = Option<Uuid>, Query),
         ("imaging_study_id" = Option<Uuid>, Query), ("status" = Option<values::ReportStatus>, Query),
         ("critical_result" = Option<bool>, Query), ("from_date" = Option<values::TimeOrDate>, Query),
-        ("to_date" = Option<values::TimeOrDate>, Query), crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+        ("to_date" = Option<values::TimeOrDate>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [RadiologyReportDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let audience = Audience::for_caller(&read.caller);
@@ -97,7 +97,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
 
 /// Returns a report. `signature.valid` states whether the released content still matches its signature.
 #[utoipa::path(get, path = "/radiology/reports/{id}",
-    params(("id" = Uuid, Path), crate::openapi::AsOfParameter, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = RadiologyReportDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,

@@ -39,7 +39,7 @@ pub(crate) async fn create(
 
 /// Lists series by series number, optionally of one study.
 #[utoipa::path(get, path = "/pacs/series",
-    params(("imaging_study_id" = Option<Uuid>, Query), crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+    params(("imaging_study_id" = Option<Uuid>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [SeriesDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;

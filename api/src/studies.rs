@@ -53,7 +53,7 @@ pub(crate) async fn sync(
         ("accession_number" = Option<values::AccessionNumber>, Query), ("study_instance_uid" = Option<values::Uid>, Query),
         ("status" = Option<values::StudyStatus>, Query), ("link" = Option<values::OrderLinkStatus>, Query),
         ("from_date" = Option<values::TimeOrDate>, Query), ("to_date" = Option<values::TimeOrDate>, Query),
-        crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+        crate::openapi::PageParameters),
     responses((status = 200, body = [StudyDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let read = read.with_phi_for(Permission::ReadStudyPhi);
@@ -76,7 +76,7 @@ pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Re
 
 /// Returns a study without its series.
 #[utoipa::path(get, path = "/pacs/studies/{id}",
-    params(("id" = Uuid, Path), crate::openapi::AsOfParameter, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = StudyDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,

@@ -16,7 +16,7 @@ use crate::read_request::{PathId, ReadRequest, weight};
 /// Lists a patient's orders, studies, reports and AI tasks, newest first. Callers without draft access see released
 /// reports only and no AI tasks.
 #[utoipa::path(get, path = "/patients/{id}/timeline",
-    params(("id" = Uuid, Path), crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::PageParameters),
     responses((status = 200, body = [TimelineEntry])))]
 pub(crate) async fn list(
     State(app): State<App>,

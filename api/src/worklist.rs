@@ -43,7 +43,7 @@ pub(crate) async fn create(
     params(("modality" = Option<values::ModalityCode>, Query), ("body_part" = Option<values::Name>, Query),
         ("status" = Option<values::ItemStatusFilter>, Query), ("priority" = Option<values::Priority>, Query),
         ("imaging_study_id" = Option<Uuid>, Query), ("assigned_to_me" = Option<bool>, Query),
-        ("current_radiologist_id" = Option<Uuid>, Query), crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+        ("current_radiologist_id" = Option<Uuid>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [WorklistItemDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;
@@ -94,7 +94,7 @@ fn assigned_to(
 
 /// Returns a worklist item.
 #[utoipa::path(get, path = "/radiology/worklist/items/{id}",
-    params(("id" = Uuid, Path), crate::openapi::AsOfParameter, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::AsOfParameter),
     responses((status = 200, body = WorklistItemDocument)))]
 pub(crate) async fn one(
     State(app): State<App>,

@@ -1,6 +1,8 @@
 //! Query parameters that many endpoints share.
 
 use utoipa::IntoParams;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Operation;
 
 /// Page of a list.
 #[derive(Debug, IntoParams)]
@@ -29,8 +31,23 @@ pub(crate) struct AsOfParameter {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes parameters")]
-pub(crate) struct FreshnessHeader {
+struct FreshnessHeader {
     /// `Log-Position` of a command whose effect the response must include.
     #[param(rename = "Min-Log-Position", value_type = Option<super::values::LogPosition>)]
     min_log_position: Option<u64>,
+}
+
+/// Describes the header that every read of resources takes; such a read has a point in time or pages.
+pub(super) fn describe_freshness(operation: &mut Operation) {
+    let Some(parameters) = &mut operation.parameters else {
+        return;
+    };
+    let is_read = parameters.iter().any(|parameter| match parameter {
+        RefOr::T(parameter) => ["as_of", "cursor"].contains(&parameter.name.as_str()),
+        RefOr::Ref(_) => false,
+    });
+    if is_read {
+        let headers = FreshnessHeader::into_params(|| None);
+        parameters.extend(headers.into_iter().map(RefOr::T));
+    }
 }

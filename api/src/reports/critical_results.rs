@@ -53,7 +53,7 @@ struct Document {
 
 /// Lists critical results, oldest first.
 #[utoipa::path(get, path = "/radiology/critical-results",
-    params(("status" = Option<values::CriticalResultFilter>, Query), crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+    params(("status" = Option<values::CriticalResultFilter>, Query), crate::openapi::PageParameters),
     responses((status = 200, body = [CriticalResultDocument])))]
 pub(crate) async fn list(State(app): State<App>, read: ReadRequest) -> Result<Response, Problem> {
     let mut query = read.query()?;

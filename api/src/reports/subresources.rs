@@ -63,7 +63,7 @@ pub(crate) async fn add_addendum(
 
 /// Lists the addenda of a report, newest first.
 #[utoipa::path(get, path = "/radiology/reports/{id}/addenda",
-    params(("id" = Uuid, Path), crate::openapi::PageParameters, crate::openapi::FreshnessHeader),
+    params(("id" = Uuid, Path), crate::openapi::PageParameters),
     responses((status = 200, body = [AddendumDocument])))]
 pub(crate) async fn addenda(
     State(app): State<App>,
